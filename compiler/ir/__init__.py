@@ -1,0 +1,40 @@
+"""The intermediate representation: dimensions, types, ops, graphs, programs."""
+
+from .dims import AnyDim, Dim, Shape, Symbol, Undecided, symbol
+from .graph import Builder, Graph, Guard, Loc, Node, Value
+from .op import Access, Cost, ErrorSample, Op, OpError, Precision, Sample, Shapes, Size, Sizes
+from .program import Entry, Parameter, Port, Program, State
+from .types import DType, Literal, TensorType
+
+__all__ = [
+    "Access",
+    "AnyDim",
+    "Builder",
+    "Cost",
+    "DType",
+    "Dim",
+    "Entry",
+    "ErrorSample",
+    "Graph",
+    "Guard",
+    "Literal",
+    "Loc",
+    "Node",
+    "Op",
+    "OpError",
+    "Parameter",
+    "Port",
+    "Precision",
+    "Program",
+    "Sample",
+    "Shape",
+    "Shapes",
+    "Size",
+    "Sizes",
+    "State",
+    "Symbol",
+    "TensorType",
+    "Undecided",
+    "Value",
+    "symbol",
+]
