@@ -1,0 +1,1 @@
+"""From YAML text to a validated document, and from there to IR."""

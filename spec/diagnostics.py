@@ -1,0 +1,110 @@
+"""Mistakes in a spec: one diagnostic each, collected and shown together."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .source import Span
+
+MOST_SHOWN = 50  # diagnostics that one error prints; the rest is counted
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One mistake.
+
+    `hint` is a sentence that helps. `chain` leads from the innermost call outwards: (label of the block, span of the
+    call). `limit` names the limit that was reached, if the spec is too large rather than wrong.
+    """
+
+    span: Span
+    message: str
+    hint: str | None = None
+    chain: tuple[tuple[str, Span], ...] = ()
+    limit: str | None = None
+
+    def render(self) -> str:
+        """`file:line:column: error: message`, the source line, the hint and the chain of calls."""
+        parts = [f"{self.span}: error: {self.message}"]
+        shown = self.span.render()
+        if shown:
+            parts.append(shown)
+        if self.hint:
+            parts.append(f"      hint: {self.hint}")
+        parts.extend(f"      in block {label} called from {span}" for label, span in self.chain)
+        return "\n".join(parts)
+
+
+class SpecError(Exception):
+    """One or more mistakes in a spec, sorted by position, without repetitions; `str()` shows them all."""
+
+    diagnostics: tuple[Diagnostic, ...]
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        unique = dict.fromkeys(diagnostics)
+        self.diagnostics = tuple(sorted(unique, key=lambda one: one.span.order))
+        super().__init__(self.diagnostics)
+
+    def __str__(self) -> str:
+        shown = [one.render() for one in self.diagnostics[:MOST_SHOWN]]
+        more = len(self.diagnostics) - MOST_SHOWN
+        if more > 0:
+            shown.append(f"... and {more} more")
+        return "\n".join(shown)
+
+
+class LimitError(SpecError):
+    """The spec is larger than the reader takes; `limit` is the name of the limit (`depth`, `text`, `integer`, ...)."""
+
+    @property
+    def limit(self) -> str:
+        return next(one.limit for one in self.diagnostics if one.limit is not None)
+
+
+def error_of(diagnostics: Iterable[Diagnostic]) -> SpecError:
+    """The exception for these mistakes: a LimitError if a limit is among them."""
+    found = tuple(diagnostics)
+    return LimitError(found) if any(one.limit for one in found) else SpecError(found)
+
+
+def error_at(span: Span, message: str, hint: str | None = None, limit: str | None = None) -> SpecError:
+    """The exception for one mistake."""
+    return error_of((Diagnostic(span, message, hint, limit=limit),))
+
+
+def suggest(word: str, choices: Iterable[str]) -> str | None:
+    """`did you mean X?` for the nearest of the choices, or None if none is near."""
+    near = difflib.get_close_matches(word[:80], sorted(choices), n=1, cutoff=0.6)
+    return f"did you mean `{near[0]}`?" if near else None
+
+
+class Collector:
+    """Takes mistakes and goes on, so that one run reports them all."""
+
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+
+    def report(
+        self,
+        span: Span,
+        message: str,
+        hint: str | None = None,
+        chain: tuple[tuple[str, Span], ...] = (),
+        limit: str | None = None,
+    ) -> None:
+        """Notes one mistake."""
+        self.diagnostics.append(Diagnostic(span, message, hint, chain, limit))
+
+    def add(self, error: SpecError) -> None:
+        """Notes the mistakes of an exception that was caught."""
+        self.diagnostics.extend(error.diagnostics)
+
+    def __bool__(self) -> bool:
+        return bool(self.diagnostics)
+
+    def raise_any(self) -> None:
+        """Raises SpecError (or LimitError) if anything was noted."""
+        if self.diagnostics:
+            raise error_of(self.diagnostics)

@@ -1,0 +1,1 @@
+"""The formula language: text to a syntax tree, and the evaluation of what is static."""
