@@ -1,0 +1,109 @@
+"""What a backend is. A third-party package implements `Backend` and registers it under the entry-point group
+``netwright.backends``; nothing else in the project needs to know it.
+
+The way of a program through a backend: `passes` says what the pipeline must and must not do, `claims` which nodes the
+emitter can take (the rest is decomposed or widened), `emit` writes the files of a bundle, `load` makes them run.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+
+from ..compiler.ir import Node, Program
+
+API_VERSION = 1
+
+Content = bytes | Callable[[BinaryIO], None]
+"""A file of a bundle: its bytes, or a function that writes them (for what should not be held in memory)."""
+
+
+class BackendError(Exception):
+    """A target cannot do what is asked: not installed, no device, an op or a dtype that it lacks. One clear message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to compile. ``device`` is a target's own name of a device; ``settings`` its further knobs, validated by it."""
+
+    device: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """What a backend gives for a program: files by name, and whether the packed weights go to weights.safetensors.
+
+    ``metadata`` is put into the manifest as it is, under "backend" (JSON data, deterministic).
+    """
+
+    files: Mapping[str, Content]
+    weights_file: bool = True
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Runtime(ABC):
+    """A loaded bundle. Thread-safe. Inputs are checked by the caller, sizes bound, states passed in and out."""
+
+    @abstractmethod
+    def call(
+        self, entry: str, inputs: Mapping[str, np.ndarray], states: Mapping[str, np.ndarray], sizes: Mapping[str, int]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Run an entry.
+
+        ``inputs`` by name, in the declared dtypes; ``states`` the current value of each state the entry reads or
+        updates; ``sizes`` the value of each symbol. Returns the outputs and the new states, by name. A runtime may
+        update states in place and return the same arrays.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What `Backend.load` gets: a verified bundle folder, its manifest, and its packed weights by name (read lazily)."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    weights: Mapping[str, np.ndarray]
+
+
+class Backend(ABC):
+    """One target."""
+
+    api_version: ClassVar[int] = API_VERSION
+    name: ClassVar[str]
+    summary: ClassVar[str] = ""
+    extra: ClassVar[str] = ""
+    """The pip extra that installs what it needs; empty if the core does."""
+
+    def unavailable(self) -> str | None:
+        """None if this machine can run the target, else why not (and what to install)."""
+        return None
+
+    requires: ClassVar[frozenset[str]] = frozenset()
+    """Optional passes that the pipeline must run for this target (see `compiler.pipeline`)."""
+    forbids: ClassVar[frozenset[str]] = frozenset()
+    """Passes that the pipeline must leave out."""
+
+    @abstractmethod
+    def claims(self, node: Node) -> str | None:
+        """None if the emitter takes the node as it is, else the reason why not.
+
+        Called for composites too: a refused composite is decomposed. A refused primitive on 16-bit floats is computed
+        in float32 between casts; any other refused primitive is an error that shows the reason.
+        """
+
+    @abstractmethod
+    def emit(self, program: Program, weights: Mapping[str, np.ndarray], options: Options) -> Emission:
+        """The files of the bundle for a legalized program.
+
+        ``weights`` maps each name in ``program.used_tensors()`` to its array, computed when asked for. Deterministic.
+        """
+
+    @abstractmethod
+    def load(self, bundle: Loaded) -> Runtime:
+        """Make a bundle that this backend emitted run. Raises `BackendError`."""
