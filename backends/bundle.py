@@ -1,0 +1,295 @@
+"""A bundle: a folder with emitted files, packed weights and a manifest that lists the sha256 of each.
+
+Written aside and renamed, so that a full disk or a kill leaves no half bundle. Opened only if every file is listed,
+present, a plain file, and unchanged. The manifest is no signature: who can write the folder can write both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from ..compiler.ir import DType
+from .api import BackendError, Content, Emission, Loaded
+
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+FORMAT = 1
+_MAX_MANIFEST = 64 * 2**20
+_SAFETENSORS_NAMES = {
+    DType.BOOL: "BOOL",
+    DType.INT8: "I8",
+    DType.UINT8: "U8",
+    DType.INT32: "I32",
+    DType.UINT32: "U32",
+    DType.INT64: "I64",
+    DType.FLOAT16: "F16",
+    DType.BFLOAT16: "BF16",
+    DType.FLOAT32: "F32",
+    DType.FLOAT64: "F64",
+}
+_DTYPES = {name: dtype for dtype, name in _SAFETENSORS_NAMES.items()}
+
+
+class BundleError(BackendError):
+    """A folder is no bundle, is damaged, or cannot be written."""
+
+
+class _Hashing:
+    """A binary file that hashes what goes through it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.digest = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self.file.write(data)
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+
+def write(folder: Path, emission: Emission, weights: Mapping[str, np.ndarray], manifest: Mapping[str, Any]) -> None:
+    """Write a bundle. An existing bundle at ``folder`` is replaced; anything else there is left alone.
+
+    Raises `BundleError` if something else stands there, or the disk refuses.
+    """
+    folder = Path(os.path.abspath(folder))
+    if folder.is_symlink() or (folder.exists() and not _replaceable(folder)):
+        raise BundleError(f"{folder} exists and is no bundle; name a new folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise BundleError(f"cannot write {folder}: {error}") from error
+    try:
+        os.chmod(aside, 0o755)
+        _fill(aside, emission, weights, manifest)
+        _swap(aside, folder)
+    except OSError as error:
+        raise BundleError(f"cannot write {folder}: {error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _replaceable(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))
+
+
+def _fill(aside: Path, emission: Emission, weights: Mapping[str, np.ndarray], manifest: Mapping[str, Any]) -> None:
+    files: dict[str, Content] = dict(emission.files)
+    if emission.weights_file:
+        files[WEIGHTS] = lambda file: write_safetensors(file, weights)
+    listed: dict[str, dict[str, Any]] = {}
+    for name, content in sorted(files.items()):
+        _check_name(name)
+        (aside / name).parent.mkdir(parents=True, exist_ok=True)
+        with open(aside / name, "wb") as file:
+            hashing = _Hashing(file)
+            if isinstance(content, bytes):
+                hashing.write(content)
+            else:
+                content(cast(BinaryIO, hashing))
+            listed[name] = {"sha256": hashing.digest.hexdigest(), "bytes": file.tell()}
+    if WEIGHTS in listed:
+        listed[WEIGHTS]["header_sha256"] = _header_digest(aside / WEIGHTS)
+    data = {"format": FORMAT, **manifest, "files": listed}
+    (aside / MANIFEST).write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _check_name(name: str) -> None:
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or name in ("", MANIFEST) or "\\" in name:
+        raise BundleError(f"{name!r} is no file of a bundle")
+
+
+def _swap(aside: Path, folder: Path) -> None:
+    """Put ``aside`` in the place of ``folder``; the old one stays until the new one stands."""
+    if not folder.exists():
+        os.rename(aside, folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+    os.rename(folder, old / "bundle")
+    try:
+        os.rename(aside, folder)
+    except OSError:
+        os.rename(old / "bundle", folder)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def read(folder: Path, *, verify_weights: bool = False) -> Loaded:
+    """Open a bundle after checking it.
+
+    Code, other files and the header of the weights are hashed each time; tensors when this machine sees the file for
+    the first time, and with ``verify_weights``. Raises `BundleError`.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    listed = manifest["files"]
+    for name, facts in sorted(listed.items()):
+        _check_name(name)
+        path = folder / name
+        if path.is_symlink() or not path.is_file() or not _inside(path, folder):
+            raise BundleError(f"{folder}: {name} is missing or no plain file")
+        if path.stat().st_size != facts["bytes"]:
+            raise BundleError(f"{folder}: {name} has {path.stat().st_size} bytes, the manifest says {facts['bytes']}")
+        if name == WEIGHTS and _header_digest(path) != facts.get("header_sha256"):
+            raise BundleError(f"{folder}: the header of {name} is not what the manifest says; it was changed or damaged")
+        large = facts["bytes"] > 2**20 and not name.endswith((".py", ".json"))
+        if large and not verify_weights and _seen(path, facts["sha256"]):
+            continue
+        if _file_digest(path) != facts["sha256"]:
+            raise BundleError(f"{folder}: {name} is not what the manifest says; it was changed or damaged")
+        if large:
+            _remember(path, facts["sha256"])
+    weights: Mapping[str, np.ndarray] = SafetensorsFile(folder / WEIGHTS) if WEIGHTS in listed else {}
+    return Loaded(folder, manifest, weights)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a bundle, its form checked, its files not. Raises `BundleError`."""
+    path = folder / MANIFEST
+    try:
+        if path.stat().st_size > _MAX_MANIFEST:
+            raise BundleError(f"{path} is larger than any manifest")
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{folder} is no bundle: it has no {MANIFEST}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{path} cannot be read: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BundleError(f"{path}: format {FORMAT} is wanted; compile the model again")
+    files = manifest.get("files")
+    if not isinstance(manifest.get("target"), str) or not isinstance(files, dict):
+        raise BundleError(f"{path} has no target or no files")
+    for facts in files.values():
+        if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int) or "sha256" not in facts:
+            raise BundleError(f"{path} lists a file without its size and hash")
+    return manifest
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _file_digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _header_digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        return hashlib.sha256(file.read(min(size, 100 * 2**20))).hexdigest()
+
+
+def _mark(path: Path, digest: str) -> Path:
+    stat = path.stat()
+    facts = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}|{digest}"
+    return cache_folder() / "verified" / hashlib.sha256(facts.encode()).hexdigest()
+
+
+def _seen(path: Path, digest: str) -> bool:
+    return _mark(path, digest).is_file()
+
+
+def _remember(path: Path, digest: str) -> None:
+    mark = _mark(path, digest)
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError:
+        # A machine without a writable cache verifies again next time.
+        return
+
+
+def cache_folder() -> Path:
+    """Where this user's caches live (``$XDG_CACHE_HOME/netwright``, by default ``~/.cache/netwright``)."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "netwright"
+
+
+class SafetensorsFile(Mapping[str, np.ndarray]):
+    """Tensors of a safetensors file by name, read when asked for. Raises `BundleError` for a file that is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = safe_open(path, framework="numpy")
+            self._names = tuple(self._file.keys())
+        except (SafetensorError, OSError) as error:
+            raise BundleError(f"{path} is no safetensors file: {error}") from error
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        try:
+            return np.asarray(self._file.get_tensor(name))
+        except (SafetensorError, TypeError, ValueError) as error:
+            raise BundleError(f"{self.path}: tensor {name!r} cannot be read: {error}") from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor, without reading it."""
+        return tuple(self._file.get_slice(name).get_shape())
+
+    def dtype(self, name: str) -> str:
+        """The dtype of a tensor by our names (the file's own name where we have none)."""
+        text = self._file.get_slice(name).get_dtype()
+        return _DTYPES[text].value if text in _DTYPES else text
+
+
+def write_safetensors(file: BinaryIO, tensors: Mapping[str, np.ndarray]) -> None:
+    """Write the safetensors format with one tensor in memory at a time (the library's writer holds them all).
+
+    Names are sorted; each tensor begins at a multiple of 64 bytes of the file where the format allows (header padding).
+    """
+    header: dict[str, Any] = {}
+    offset = 0
+    names = sorted(tensors)
+    for name in names:
+        array = tensors[name]
+        size = array.nbytes
+        dtype = _SAFETENSORS_NAMES[DType.of(array)]
+        header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [offset, offset + size]}
+        offset += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + 8) % 64)
+    file.write(len(text).to_bytes(8, "little"))
+    file.write(text)
+    for name in names:
+        file.write(np.ascontiguousarray(tensors[name]).tobytes())
+
+
+def copy(source: Path, folder: Path) -> None:
+    """Copy a bundle, written aside and renamed. Raises `BundleError`."""
+    loaded = read(source)
+    listed = loaded.manifest["files"]
+    files: dict[str, Content] = {name: _copier(source / name) for name in listed}
+    manifest = {key: value for key, value in loaded.manifest.items() if key not in ("files", "format")}
+    write(folder, Emission(files, weights_file=False), {}, manifest)
+
+
+def _copier(path: Path) -> Content:
+    def write_to(out: BinaryIO) -> None:
+        with open(path, "rb") as file:
+            while block := file.read(2**20):
+                out.write(block)
+
+    return write_to

@@ -1,0 +1,192 @@
+"""A bundle that runs: arrays in by name, arrays out by name, state kept between calls."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..compiler.ir import AnyDim, Symbol
+from ..compiler.ir.dims import solve, substitute
+from . import bundle, registry, signature
+from .api import BackendError, Runtime
+
+
+class InputError(ValueError):
+    """An input is missing, unknown, or has a wrong dtype, shape or value."""
+
+
+class Executable:
+    """One compiled model. Thread-safe, except for entries that read or update state.
+
+    ``executable(image=x)`` runs the entry `main`; ``executable.run("decode", token=t)`` another one.
+    """
+
+    def __init__(self, folder: Path, *, verify_weights: bool = False, owns_folder: bool = False) -> None:
+        """Open the bundle in ``folder``. With ``owns_folder`` it is removed when the executable goes away."""
+        loaded = bundle.read(folder, verify_weights=verify_weights)
+        backend = registry.get(loaded.manifest["target"])
+        reason = backend.unavailable()
+        if reason is not None:
+            raise BackendError(reason)
+        self.folder = Path(folder)
+        self.manifest: Mapping[str, Any] = loaded.manifest
+        try:
+            self.signature = signature.from_json(loaded.manifest["signature"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise bundle.BundleError(f"{folder}: the manifest's signature cannot be read: {error}") from error
+        self.runtime: Runtime = backend.load(loaded)
+        self._states: dict[str, np.ndarray] = {}
+        self._state_sizes: dict[str, int] = {}
+        if owns_folder:
+            weakref.finalize(self, shutil.rmtree, str(folder), ignore_errors=True)
+
+    @property
+    def target(self) -> str:
+        return str(self.manifest["target"])
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        return tuple(self.signature.entries)
+
+    def __call__(self, **inputs: Any) -> dict[str, np.ndarray]:
+        """Run the entry `main`. See `run`."""
+        return self.run("main", **inputs)
+
+    def run(self, entry: str = "main", /, **inputs: Any) -> dict[str, np.ndarray]:
+        """Run an entry on arrays (or what NumPy makes arrays of). Returns its outputs by name.
+
+        Raises `InputError` for inputs that do not fit the signature.
+        """
+        if entry not in self.signature.entries:
+            raise InputError(f"no entry is called {entry!r}{_near(entry, self.entries)}")
+        promised = self.signature.entries[entry]
+        arrays = _check_inputs(promised, inputs)
+        sizes = bind_sizes(promised, {name: array.shape for name, array in arrays.items()})
+        names = tuple(dict.fromkeys((*promised.states, *promised.updates)))
+        states = {name: self._state(name, sizes) for name in names}
+        outputs, updated = self.runtime.call(entry, arrays, states, sizes)
+        self._states.update(updated)
+        return outputs
+
+    def reset(self) -> None:
+        """Set every state back to its initial value; sizes may be others afterwards."""
+        self._states.clear()
+        self._state_sizes.clear()
+
+    @property
+    def states(self) -> dict[str, np.ndarray]:
+        """The current values of the states used so far."""
+        return dict(self._states)
+
+    def save(self, folder: str | Path) -> None:
+        """Copy the bundle to ``folder`` (written aside, then renamed). Raises `BundleError`."""
+        bundle.copy(self.folder, Path(folder))
+
+    def _state(self, name: str, sizes: Mapping[str, int]) -> np.ndarray:
+        type, initial = self.signature.states[name]
+        shape = _numbers(type.shape, {**self._state_sizes, **sizes})
+        if name in self._states:
+            if self._states[name].shape != shape:
+                raise InputError(f"state {name} has the shape {self._states[name].shape}; reset() before other sizes")
+            return self._states[name]
+        self._state_sizes.update(sizes)
+        self._states[name] = np.full(shape, initial, type.dtype.numpy)
+        return self._states[name]
+
+
+def _near(word: str, choices: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, choices, 1)
+    listed = ", ".join(choices) or "none"
+    return f"; did you mean {close[0]!r}? ({listed})" if close else f" (there are: {listed})"
+
+
+def _check_inputs(promised: signature.EntrySignature, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    names = [field.name for field in promised.inputs]
+    for name in given:
+        if name not in names:
+            raise InputError(f"no input is called {name!r}{_near(name, names)}")
+    arrays: dict[str, np.ndarray] = {}
+    for field in promised.inputs:
+        if field.name not in given:
+            raise InputError(f"input {field.name!r} ({field.type}) is missing")
+        array = np.asarray(given[field.name])
+        wanted = field.type.dtype
+        if array.dtype != wanted.numpy:
+            if not _converts(array.dtype, wanted.kind):
+                raise InputError(f"input {field.name!r} is {array.dtype}, not {wanted}")
+            array = array.astype(wanted.numpy)
+        if array.ndim != field.type.rank:
+            raise InputError(f"input {field.name!r} has the shape {array.shape}, wanted is {field.type}")
+        if field.range is not None and array.size:
+            low, high = field.range
+            least, most = array.min(), array.max()
+            if not (low <= least and most <= high):
+                raise InputError(f"input {field.name!r} must lie from {low} to {high}; found {least} to {most}")
+        arrays[field.name] = array
+    return arrays
+
+
+def _converts(dtype: np.dtype, kind: str) -> bool:
+    """Numbers become what is wanted where no fraction is lost: bool to int to float, any width."""
+    order = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}
+    return order.get(dtype.kind, 9) <= {"bool": 0, "int": 1, "float": 2}[kind]
+
+
+def bind_sizes(promised: signature.EntrySignature, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """The value of each symbol from the shapes of the inputs. Raises `InputError` where they do not fit."""
+    sizes: dict[str, int] = {}
+    pairs = [
+        (field.name, axis, wanted, shapes[field.name][axis])
+        for field in promised.inputs
+        for axis, wanted in enumerate(field.type.shape)
+    ]
+    progress = True
+    while progress:
+        progress = False
+        for name, axis, wanted, size in pairs:
+            solved = solve(wanted, size, sizes)
+            if solved is None:
+                continue
+            symbol, value = solved
+            if not isinstance(value, int):
+                raise InputError(f"axis {axis} of {name!r} is {size}; it must be {wanted} with a whole {symbol}")
+            _check_range(name, axis, symbol, value, wanted)
+            sizes[symbol.name] = value
+            progress = True
+    for name, axis, wanted, size in pairs:
+        if substitute(wanted, sizes) != size:
+            known = ", ".join(f"{symbol} = {value}" for symbol, value in sizes.items())
+            need = f"{wanted} = {substitute(wanted, sizes)}" if known and str(wanted) != str(size) else str(wanted)
+            raise InputError(f"axis {axis} of {name!r} is {size}; it must be {need}" + (f" ({known})" if known else ""))
+    for left, right, where in promised.guards:
+        a, b = substitute(left, sizes), substitute(right, sizes)
+        if a != b:
+            raise InputError(f"{left} = {a} and {right} = {b} must be equal" + (f" ({where})" if where else ""))
+    return sizes
+
+
+def _check_range(name: str, axis: int, symbol: Symbol, value: int, wanted: AnyDim) -> None:
+    if not symbol.low <= value <= symbol.high:
+        raise InputError(
+            f"axis {axis} of {name!r} makes {symbol} {value} (it is {wanted});"
+            f" {symbol} must lie from {symbol.low} to {symbol.high}"
+        )
+
+
+def _numbers(shape: Sequence[AnyDim], sizes: Mapping[str, int]) -> tuple[int, ...]:
+    found = tuple(substitute(size, sizes) for size in shape)
+    if not all(isinstance(size, int) for size in found):
+        raise InputError("the size of a state is not known from these inputs; run the entry that sets it first")
+    return tuple(int(size) for size in found if isinstance(size, int))
+
+
+def temporary_folder() -> Path:
+    """A fresh folder for a bundle that lives as long as its executable."""
+    return Path(tempfile.mkdtemp(prefix="netwright-")) / "bundle"
