@@ -124,7 +124,7 @@ class Op(BaseModel):
     results: ClassVar[tuple[str, ...]] = ()
     family: ClassVar[str] = ""
     access: ClassVar[tuple[Access, ...]] = (Access.OPAQUE,)
-    precision: ClassVar[Precision] = Precision.FOLLOW
+    precision_class: ClassVar[Precision] = Precision.FOLLOW
     numerics: ClassVar[str] = ""
     source: ClassVar[str] = ""
     elementwise: ClassVar[bool] = False

@@ -133,7 +133,7 @@ class Exp(Elementwise):
 
     name = "exp"
     kinds = ("float",)
-    precision = Precision.KEEP
+    precision_class = Precision.KEEP
     compute = np.exp
 
     @classmethod
