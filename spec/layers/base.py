@@ -1,0 +1,50 @@
+"""What a layer declares: an op that owns parameters, one frozen Pydantic class each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from ...compiler.ir import Builder, DType, Shape
+from ...compiler.ops.tensor import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSpec:
+    """A parameter that a layer needs.
+
+    ``init`` is an initializer (`compiler.ir.init`). ``trainable`` is false for running statistics. ``dtype`` None is the
+    storage dtype of the model's precision.
+    """
+
+    name: str
+    shape: Shape
+    init: Any
+    trainable: bool = True
+    dtype: DType | None = None
+
+
+class Layer(BaseModel):
+    """Base of all layers. Fields are what a person sets; `parameters` and `lower` say what it is.
+
+    ``operands`` are named as in ops (``"x"`` required, ``"x?"`` optional). ``owned`` are the names of the parameters
+    that it may own: each can also be given as an operand, and is not owned then.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: ClassVar[str]
+    operands: ClassVar[tuple[str, ...]] = ("x",)
+    owned: ClassVar[tuple[str, ...]] = ()
+    source: ClassVar[str] = ""
+
+    def parameters(self, *operands: Tensor | None) -> Sequence[ParameterSpec]:
+        """The parameters for operands of these types, in order. Raises `OpError` for operands that do not fit."""
+        raise NotImplementedError(f"{type(self).__name__} declares no parameters")
+
+    def lower(self, build: Builder, *operands: Tensor | None, **parameters: Tensor) -> Any:
+        """The layer's value. ``parameters`` holds every parameter of `parameters`, whoever owns it."""
+        raise NotImplementedError(f"{type(self).__name__} declares no lowering")
