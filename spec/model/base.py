@@ -110,8 +110,8 @@ class Table(Mapping[str, ItemT], Generic[ItemT]):
 
     __slots__ = ("_items", "_key_spans", "span")
 
-    what: ClassVar[str] = "this"
     pattern: ClassVar[str | None] = None
+    item: ClassVar[Any] = Any  # of a subclass without type argument
 
     def __init__(self, items: Mapping[str, ItemT], span: Span, key_spans: Mapping[str, Span]) -> None:
         self._items = dict(items)
@@ -154,7 +154,7 @@ class Table(Mapping[str, ItemT], Generic[ItemT]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        (item,) = get_args(source) or (Any,)
+        (item,) = get_args(source) or (cls.item,)
         inner = core_schema.dict_schema(values_schema=handler.generate_schema(item))
 
         def read(node: YamlNode, read_items: Any, info: core_schema.ValidationInfo) -> Table[Any]:

@@ -138,7 +138,7 @@ class Inputs(Table[InputDecl]):
 
     __slots__ = ()
     pattern = r"^[a-z][a-z0-9_]*\??$"
-    what = "inputs"
+    item = InputDecl
 
     @classmethod
     def key_problem(cls, key: str) -> str | None:

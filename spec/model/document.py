@@ -96,8 +96,6 @@ class Document(Model):
 
 def _check_version(node: YamlMap, collector: Collector) -> None:
     version = node.get("netwright")
-    if version is None:
-        collector.report(node.span.source.start(), "the document does not begin with `netwright: 1`")
-    elif isinstance(version, YamlScalar) and type(version.value) is int and not 1 <= version.value <= VERSION:
+    if isinstance(version, YamlScalar) and type(version.value) is int and not 1 <= version.value <= VERSION:
         message = f"the document is written in version {version.value} of the language, this reader reads up to {VERSION}"
         collector.report(version.span, message)
