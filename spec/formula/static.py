@@ -62,10 +62,12 @@ def evaluate_static(expr: Expr, lookup: Callable[[str], Static], functions: Func
     `lookup` gives the value of a name and raises KeyError for one that is not known. `functions` are called in place of
     those of the language when an argument is a dimension (`max`, `min`, `ceil`, ...). Raises FormulaError.
     """
-    return _Evaluator(lookup, functions or {}).value(expr)
+    return Evaluator(lookup, functions or {}).value(expr)
 
 
-class _Evaluator:
+class Evaluator:
+    """Walks a formula. What concerns values alone stands in methods of its own, so that a subclass can add kinds of values."""
+
     def __init__(self, lookup: Callable[[str], Static], functions: Functions) -> None:
         self.lookup = lookup
         self.functions = functions
@@ -91,10 +93,9 @@ class _Evaluator:
             case Conditional():
                 return self.value(expr.then if self.condition(expr.test) else expr.otherwise)
             case BoolOp():
-                left = self.condition(expr.left)
-                return left if left == (expr.operator == "or") else self.condition(expr.right)
+                return self.boolean(expr)
             case Not():
-                return not self.condition(expr.operand)
+                return self.inverse(expr)
             case Call():
                 return self.call(expr)
             case Index():
@@ -111,19 +112,35 @@ class _Evaluator:
             raise FormulaError(f"the name `{expr.id}` is not known here", expr.start, expr.stop) from None
 
     def condition(self, expr: Expr) -> bool:
-        value = self.value(expr)
+        return self.truth(self.value(expr), expr)
+
+    def boolean(self, expr: BoolOp) -> Static:
+        left = self.condition(expr.left)
+        return left if left == (expr.operator == "or") else self.condition(expr.right)
+
+    def inverse(self, expr: Not) -> Static:
+        return not self.condition(expr.operand)
+
+    def truth(self, value: Static, expr: Expr) -> bool:
+        """The value of a condition, which is a bool."""
         if not isinstance(value, bool):
             raise FormulaError(f"a condition is true or false, this is {kind_of(value)}", expr.start, expr.stop)
         return value
 
     def negative(self, expr: Unary) -> Static:
-        value = self.value(expr.operand)
+        return self.negate(expr, self.value(expr.operand))
+
+    def negate(self, expr: Unary, value: Static) -> Static:
+        """`-value`."""
         if not is_number(value) and not is_opaque(value):
             raise FormulaError(f"`-` before {kind_of(value)}", expr.start, expr.stop)
         return -value
 
     def binary(self, expr: Binary) -> Static:
-        left, right = self.value(expr.left), self.value(expr.right)
+        return self.join(expr, self.value(expr.left), self.value(expr.right))
+
+    def join(self, expr: Binary, left: Static, right: Static) -> Static:
+        """Arithmetic on two values, or one list behind the other."""
         if expr.operator == "+" and isinstance(left, list) and isinstance(right, list):
             self.spend(len(left) + len(right), expr)
             return left + right
@@ -149,8 +166,11 @@ class _Evaluator:
             message = f"`{expr.operator}` between {kind_of(left)} and {kind_of(right)}"
             raise FormulaError(message, expr.start, expr.stop) from None
 
-    def compare(self, expr: Compare) -> bool:
-        left, right = self.value(expr.left), self.value(expr.right)
+    def compare(self, expr: Compare) -> Static:
+        return self.relate(expr, self.value(expr.left), self.value(expr.right))
+
+    def relate(self, expr: Compare, left: Static, right: Static) -> bool:
+        """A comparison of two values."""
         sign = expr.operator
         if sign in ("==", "!=") and (left is None or right is None):
             return (left is right) == (sign == "==")
@@ -159,8 +179,7 @@ class _Evaluator:
         if not numbers and not same:
             message = f"`{sign}` between {kind_of(left)} and {kind_of(right)}"
             raise FormulaError(message, expr.start, expr.stop)
-        result = self.apply(expr, left, right)
-        return result
+        return bool(self.apply(expr, left, right))
 
     def call(self, expr: Call) -> Static:
         function = FUNCTIONS.get(expr.function)
@@ -168,7 +187,11 @@ class _Evaluator:
             message = f"`{expr.function}` is not a function on static values"
             stop = expr.start + len(expr.function)
             raise FormulaError(message, expr.start, stop, f"they are {', '.join(sorted(FUNCTIONS))}")
-        arguments = [self.value(argument) for argument in expr.arguments]
+        return self.invoke(expr, [self.value(argument) for argument in expr.arguments])
+
+    def invoke(self, expr: Call, arguments: list[Static]) -> Static:
+        """A function of the language on values."""
+        function = FUNCTIONS[expr.function]
         own = self.functions.get(expr.function)
         if own is not None and any(_has_opaque(argument) for argument in arguments):
             return own(*arguments)
@@ -182,7 +205,10 @@ class _Evaluator:
         return result
 
     def attribute(self, expr: Attribute) -> Static:
-        base = self.value(expr.base)
+        return self.field(expr, self.value(expr.base))
+
+    def field(self, expr: Attribute, base: Static) -> Static:
+        """The field of a record; that of null is null."""
         if base is None:
             return None
         if not isinstance(base, dict):
@@ -194,7 +220,10 @@ class _Evaluator:
         return base[expr.name]
 
     def index(self, expr: Index) -> Static:
-        base = self.value(expr.base)
+        return self.item(expr, self.value(expr.base))
+
+    def item(self, expr: Index, base: Static) -> Static:
+        """An item or a slice of a list; that of null is null."""
         if base is None:
             return None
         if not isinstance(base, list):
