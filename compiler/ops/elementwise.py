@@ -9,134 +9,337 @@ import numpy as np
 
 from ..ir.op import Access, ErrorSample, OneOf, Op, OpError, Precision, Sample, Shapes
 from ..ir.types import DType, TensorType
-from .samples import ints, normal, positive, types
+from .numeric import erf, logistic, truncated_quotient
+from .rules import need_kind, widened
+from .samples import bools, ints, normal, positive, types, unit
 
-KINDS_ALL = ("bool", "int", "float")
+IEEE = "IEEE 754-2019"
 
 
 class Elementwise(Op):
     """Base: operands of equal type; the result has that type unless `result` says otherwise."""
 
     family: ClassVar[str] = "elementwise"
-    access: ClassVar[tuple[Access, ...]] = (Access.SAME,)
     elementwise: ClassVar[bool] = True
+    source: ClassVar[str] = IEEE
     kinds: ClassVar[tuple[str, ...]] = ("int", "float")
     compute: ClassVar[Callable[..., Any]]
-    """The NumPy function."""
+    """The NumPy function. It gets 16-bit floats as float32."""
 
     def infer(self, shapes: Shapes, *operands: TensorType) -> TensorType:
         first = operands[0]
         for other in operands:
             if other.dtype is not first.dtype:
                 raise OpError(f"{self.name}: the operands are {first} and {other}; cast one of them")
-            if other.rank != first.rank:
-                raise OpError(f"{self.name}: the operands are {first} and {other}; their shapes differ")
-        if first.dtype.kind not in self.kinds:
-            raise OpError(f"{self.name}: takes {' or '.join(self.kinds)}, not {first}")
-        shape = first.shape
-        for other in operands[1:]:
-            what = f"{self.name} of {first} and {other}"
-            shape = tuple(shapes.same(a, b, what) for a, b in zip(shape, other.shape, strict=True))
-        return self.result(TensorType(first.dtype, shape))
+        need_kind(self.name, first, *self.kinds)
+        return self.result(first.with_shape(common_shape(self.name, shapes, operands)))
 
     def result(self, operand: TensorType) -> TensorType:
         """The result type from the common type of the operands."""
         return operand
 
     def meaning(self, *arrays: np.ndarray) -> np.ndarray:
-        return np.asarray(type(self).compute(*arrays)).astype(self.result_dtype(arrays[0]), copy=False)
-
-    def result_dtype(self, array: np.ndarray) -> np.dtype:
-        """The NumPy dtype of the result for an operand like ``array``."""
-        return array.dtype
+        with np.errstate(all="ignore"):
+            result = type(self).compute(*(widened(array) for array in arrays))
+        return np.asarray(result).astype(arrays[0].dtype, copy=False)
 
 
-class Add(Elementwise):
+def common_shape(what: str, shapes: Shapes, operands: tuple[TensorType, ...]) -> tuple[Any, ...]:
+    """The one shape that all operands have. Raises `OpError`."""
+    first = operands[0]
+    shape = first.shape
+    for other in operands[1:]:
+        if other.rank != first.rank:
+            raise OpError(f"{what}: the operands are {first} and {other}; their shapes differ")
+        shape = tuple(
+            shapes.same(a, b, f"{what} of {first} and {other}") for a, b in zip(shape, other.shape, strict=True)
+        )
+    return shape
+
+
+class Unary(Elementwise):
+    """Base: one operand."""
+
+    operands = ("x",)
+    access: ClassVar[tuple[Access, ...]] = (Access.SAME,)
+
+
+class FloatUnary(Unary):
+    """Base: one operand, of a float dtype."""
+
+    kinds = ("float",)
+
+
+class Binary(Elementwise):
+    """Base: two operands."""
+
+    operands = ("x", "y")
+    access: ClassVar[tuple[Access, ...]] = (Access.SAME, Access.SAME)
+
+
+class Bitwise(Binary):
+    """Base: two operands of bool (logic) or of integers (bit by bit)."""
+
+    kinds = ("bool", "int")
+    gradient = "zero"
+
+
+class Shift(Binary):
+    """Base: an integer and by how many bits it moves."""
+
+    kinds = ("int",)
+    gradient = "zero"
+
+
+class Neg(Unary):
+    """-x. Integers wrap."""
+
+    name = "neg"
+    compute = np.negative
+
+
+class Abs(Unary):
+    """x where x >= 0, else -x. The least signed integer stays as it is."""
+
+    name = "abs"
+    compute = np.absolute
+
+
+class Sign(Unary):
+    """-1, 0 or 1, as x is below, equal to or above 0. NaN stays NaN."""
+
+    name = "sign"
+    gradient = "zero"
+    compute = np.sign
+
+
+class Floor(FloatUnary):
+    """The largest whole number that is not above x."""
+
+    name = "floor"
+    gradient = "zero"
+    compute = np.floor
+
+
+class Round(FloatUnary):
+    """The nearest whole number; halves go to the even one."""
+
+    name = "round"
+    gradient = "zero"
+    compute = np.rint
+
+
+class Exp(FloatUnary):
+    """e to the x."""
+
+    name = "exp"
+    precision_class = Precision.KEEP
+    compute = np.exp
+
+
+class Log(FloatUnary):
+    """The natural logarithm of x."""
+
+    name = "log"
+    precision_class = Precision.KEEP
+    compute = np.log
+
+
+class Sqrt(FloatUnary):
+    """The square root of x."""
+
+    name = "sqrt"
+    precision_class = Precision.KEEP
+    compute = np.sqrt
+
+
+class Sin(FloatUnary):
+    """The sine of x radians."""
+
+    name = "sin"
+    precision_class = Precision.KEEP
+    compute = np.sin
+
+
+class Cos(FloatUnary):
+    """The cosine of x radians."""
+
+    name = "cos"
+    precision_class = Precision.KEEP
+    compute = np.cos
+
+
+class Tanh(FloatUnary):
+    """(e^x - e^-x) / (e^x + e^-x)."""
+
+    name = "tanh"
+    compute = np.tanh
+
+
+class Erf(FloatUnary):
+    """2 / sqrt(pi) times the integral of e^(-t^2) for t from 0 to x."""
+
+    name = "erf"
+    compute = erf
+
+
+class Sigmoid(FloatUnary):
+    """1 / (1 + e^-x), the logistic function."""
+
+    name = "sigmoid"
+    compute = logistic
+
+
+class Add(Binary):
     """x + y. Integers wrap."""
 
     name = "add"
-    operands = ("x", "y")
     compute = np.add
 
-    @classmethod
-    def samples(cls) -> list[Sample]:
-        return [
-            Sample(cls(), (normal(3, 4), normal(3, 4))),
-            Sample(cls(), (ints(3, 4, high=2**62, dtype="int64"), ints(3, 4, high=2**62, dtype="int64")), "wraps", exact=True),
-        ]
 
-    @classmethod
-    def error_samples(cls) -> list[ErrorSample]:
-        return [
-            ErrorSample(cls, types("float32[3]", "float32[4]"), "3 and 4 differ"),
-            ErrorSample(cls, types("float32[3]", "int64[3]"), "cast one of them"),
-            ErrorSample(cls, types("bool[3]", "bool[3]"), "takes int or float"),
-        ]
+class Sub(Binary):
+    """x - y. Integers wrap."""
+
+    name = "sub"
+    compute = np.subtract
 
 
-class Div(Elementwise):
-    """x / y. Integers truncate toward zero; a zero divisor of integers is undefined."""
+class Mul(Binary):
+    """x * y. Integers wrap."""
+
+    name = "mul"
+    compute = np.multiply
+
+
+class Div(Binary):
+    """x / y. Integers truncate toward zero."""
 
     name = "div"
-    operands = ("x", "y")
-    numerics = "integers truncate toward zero (-7/2 is -3); x/0 is inf or NaN for floats, undefined for integers"
-
-    def meaning(self, *arrays: np.ndarray) -> np.ndarray:
-        x, y = arrays
-        if x.dtype.kind in "iu":
-            return x // y + ((x % y != 0) & ((x < 0) != (y < 0))).astype(x.dtype)
-        return np.divide(x, y)
-
-    @classmethod
-    def samples(cls) -> list[Sample]:
-        return [
-            Sample(cls(), (normal(3, 4), positive(3, 4))),
-            Sample(cls(), (np.array([-7, 7, -7, 7]), np.array([2, 2, -2, -2])), "truncates", exact=True),
-        ]
+    compute = truncated_quotient
 
 
-class Compare(Elementwise):
-    """x == y, x < y, ... as bool. Any comparison with NaN is false, except `ne`, which is true."""
+class Rem(Binary):
+    """x - y * trunc(x / y): the remainder, with the sign of x."""
+
+    name = "rem"
+    compute = np.fmod
+
+
+class Pow(Binary):
+    """x to the y."""
+
+    name = "pow"
+    precision_class = Precision.KEEP
+
+    @staticmethod
+    def compute(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.power(x, np.maximum(y, 0) if y.dtype.kind == "i" else y)
+
+
+class Max(Binary):
+    """The larger of x and y; NaN if either is NaN."""
+
+    name = "max"
+    compute = np.maximum
+
+
+class Min(Binary):
+    """The smaller of x and y; NaN if either is NaN."""
+
+    name = "min"
+    compute = np.minimum
+
+
+class And(Bitwise):
+    """x and y: of bools logical, of integers bit by bit."""
+
+    name = "and"
+    compute = np.bitwise_and
+
+
+class Or(Bitwise):
+    """x or y: of bools logical, of integers bit by bit."""
+
+    name = "or"
+    compute = np.bitwise_or
+
+
+class Xor(Bitwise):
+    """Either x or y, not both: of bools logical, of integers bit by bit."""
+
+    name = "xor"
+    compute = np.bitwise_xor
+
+
+class Not(Unary):
+    """The opposite of a bool; all bits of an integer flipped."""
+
+    name = "not"
+    kinds = ("bool", "int")
+    gradient = "zero"
+    compute = np.invert
+
+
+class ShiftLeft(Shift):
+    """x * 2^y: the bits of x moved up by y; what leaves is lost."""
+
+    name = "shift_left"
+    compute = np.left_shift
+
+
+class ShiftRight(Shift):
+    """floor(x / 2^y): the bits of x moved down by y. Unsigned x is filled with 0, signed x with its sign."""
+
+    name = "shift_right"
+    compute = np.right_shift
+
+
+_COMPARISONS: dict[str, Callable[..., Any]] = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}
+
+
+class Compare(Binary):
+    """x == y, x != y, x < y, x <= y, x > y or x >= y, as bool."""
 
     name = "compare"
-    operands = ("x", "y")
-    kinds = KINDS_ALL
+    kinds = ("bool", "int", "float")
     direction: OneOf["eq", "ne", "lt", "le", "gt", "ge"]
-    numerics = "comparisons with NaN are false, ne is true"
     gradient = "zero"
 
     def result(self, operand: TensorType) -> TensorType:
         return operand.with_dtype(DType.BOOL)
 
     def meaning(self, *arrays: np.ndarray) -> np.ndarray:
-        x, y = arrays
-        return {
-            "eq": np.equal,
-            "ne": np.not_equal,
-            "lt": np.less,
-            "le": np.less_equal,
-            "gt": np.greater,
-            "ge": np.greater_equal,
-        }[self.direction](x, y)
-
-    @classmethod
-    def samples(cls) -> list[Sample]:
-        return [
-            Sample(cls(direction=direction), (np.array([1.0, 2.0, np.nan, 4.0], np.float32),
-                                              np.array([1.0, 3.0, np.nan, 3.0], np.float32)), "NaN", exact=True)
-            for direction in ("eq", "ne", "lt", "le", "gt", "ge")
-        ]
+        return np.asarray(_COMPARISONS[self.direction](*(widened(array) for array in arrays)))
 
 
-class Exp(Elementwise):
-    """e to the x."""
+class Where(Op):
+    """x where the condition is true, y elsewhere."""
 
-    name = "exp"
-    kinds = ("float",)
-    precision_class = Precision.KEEP
-    compute = np.exp
+    name = "where"
+    family: ClassVar[str] = "elementwise"
+    operands = ("condition", "x", "y")
+    access = (Access.SAME, Access.SAME, Access.SAME)
+    elementwise = True
 
-    @classmethod
-    def samples(cls) -> list[Sample]:
-        return [Sample(cls(), (normal(3, 4),)),
-                Sample(cls(), (np.array([-np.inf, np.inf, 0, 100], np.float32),), "saturates to 0 and inf")]
+    def infer(self, shapes: Shapes, condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
+        if condition.dtype is not DType.BOOL:
+            raise OpError(f"where: the condition is bool, not {condition}")
+        if x.dtype is not y.dtype:
+            raise OpError(f"where: the operands are {x} and {y}; cast one of them")
+        return x.with_shape(common_shape("where", shapes, (x, y, condition)))
+
+    def meaning(self, condition: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(condition, x, y)
+
+
+OPS: tuple[type[Op], ...] = (
+    Neg, Abs, Sign, Floor, Round, Exp, Log, Sqrt, Sin, Cos, Tanh, Erf, Sigmoid,
+    Add, Sub, Mul, Div, Rem, Pow, Max, Min, And, Or, Xor, Not, ShiftLeft, ShiftRight, Compare, Where,
+)  # fmt: skip

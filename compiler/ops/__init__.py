@@ -1,0 +1,32 @@
+"""Every op by name. A family is a module with a tuple `OPS`; to add one, write the module and list it here."""
+
+from __future__ import annotations
+
+from ..ir.op import Op
+from . import contract, control, elementwise, index, random, reduce, shape, source, window
+
+FAMILIES: tuple[tuple[type[Op], ...], ...] = (
+    elementwise.OPS,
+    source.OPS,
+    shape.OPS,
+    reduce.OPS,
+    contract.OPS,
+    window.OPS,
+    index.OPS,
+    random.OPS,
+    control.OPS,
+)
+
+
+def _by_name() -> dict[str, type[Op]]:
+    found: dict[str, type[Op]] = {}
+    for op in (op for family in FAMILIES for op in family):
+        if op.name in found:
+            raise ValueError(f"two ops are called {op.name}")
+        found[op.name] = op
+    return found
+
+
+OPS: dict[str, type[Op]] = _by_name()
+
+__all__ = ["FAMILIES", "OPS"]

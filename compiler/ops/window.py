@@ -1,0 +1,144 @@
+"""Primitives that bring each window of a sliding grid to one number, and the way back for the largest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product as every
+from typing import ClassVar
+
+import numpy as np
+
+from ..ir.dims import AnyDim, floordiv
+from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Precision, Sample, Shapes
+from ..ir.types import TensorType
+from .rules import lowest, need_at_least, need_kind, need_length, need_same_dtype, widened
+from .samples import ints, normal, types
+
+
+class Window(Op):
+    """Base: a window at every position of a grid over all axes of x.
+
+    Along each axis: ``kernel`` elements, ``dilation`` apart, every ``stride`` elements of the padded x, which gives
+    ``(size + low + high - dilation * (kernel - 1) - 1) // stride + 1`` positions.
+    """
+
+    family: ClassVar[str] = "window"
+    access: ClassVar[tuple[Access, ...]] = (Access.WINDOW,)
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...] = ()
+    padding: tuple[tuple[int, int], ...] = ()
+    dilation: tuple[int, ...] = ()
+
+    def canonical(self, x: TensorType, *others: TensorType) -> Window:
+        ones = (1,) * x.rank
+        filled = {
+            "kernel": self.kernel,
+            "stride": self.stride or ones,
+            "padding": self.padding or ((0, 0),) * x.rank,
+            "dilation": self.dilation or ones,
+        }
+        for field, given in filled.items():
+            need_length(self.name, field, given, x.rank, f"axes in {x}")
+            if field != "padding" and min(given, default=1) < 1:
+                raise OpError(f"{self.name}: {field} {list(given)} has an entry below 1")
+        if min((min(pair) for pair in filled["padding"]), default=0) < 0:
+            raise OpError(f"{self.name}: padding {list(filled['padding'])} has a negative entry")
+        return self.model_copy(update=filled)
+
+    def grid(self, shapes: Shapes, x: TensorType) -> TensorType:
+        """The type of one number for each window. Raises `OpError`."""
+        need_kind(self.name, x, "int", "float")
+        sizes: list[AnyDim] = []
+        for axis, size in enumerate(x.shape):
+            low, high = self.padding[axis]
+            padded, window = size + low + high, self.dilation[axis] * (self.kernel[axis] - 1) + 1
+            need_at_least(shapes, padded, window, f"{self.name} of {x}: the padded axis {axis}, for the window")
+            sizes.append(floordiv(padded - window, self.stride[axis]) + 1)
+        return x.with_shape(tuple(sizes))
+
+    def infer(self, shapes: Shapes, x: TensorType, *others: TensorType) -> TensorType:
+        return self.grid(shapes, x)
+
+    def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
+        return Cost(outputs[0].elements * int(np.prod(self.kernel, dtype=int)))
+
+    def _views(self, x: np.ndarray, fill: float) -> Iterator[np.ndarray]:
+        """For each place in the window, in row-major order: what stands there, for all windows."""
+        padded = np.pad(x, self.padding, constant_values=fill)
+        for offset in every(*map(range, self.kernel)):
+            read = []
+            for axis, q in enumerate(offset):
+                window = self.dilation[axis] * (self.kernel[axis] - 1) + 1
+                start = q * self.dilation[axis]
+                read.append(slice(start, start + padded.shape[axis] - window + 1, self.stride[axis]))
+            yield padded[tuple(read)]
+
+
+class WindowSum(Window):
+    """The sum of each window; what lies outside x counts 0."""
+
+    name = "window_sum"
+    precision_class = Precision.KEEP
+
+    def meaning(self, x: np.ndarray) -> np.ndarray:
+        total: np.ndarray | int = 0
+        with np.errstate(all="ignore"):
+            for view in self._views(widened(x), 0):
+                total = total + view
+        return np.asarray(total).astype(x.dtype)
+
+
+class WindowMax(Window):
+    """The largest element of each window; what lies outside x counts as less than anything."""
+
+    name = "window_max"
+
+    def meaning(self, x: np.ndarray) -> np.ndarray:
+        wide = widened(x)
+        result: np.ndarray | None = None
+        for view in self._views(wide, lowest(wide.dtype)):
+            result = view if result is None else np.maximum(result, view)
+        return np.asarray(result).astype(x.dtype)
+
+
+class WindowMaxGrad(Window):
+    """The gradient of `window_max` for x: each element of dy goes to the first largest element of its window.
+
+    ``dy`` has the shape of ``window_max(x)``, the result the shape of x; elements that several windows chose get the
+    sum. A window without an element of x passes nothing on.
+    """
+
+    name = "window_max_grad"
+    operands = ("x", "dy")
+    access = (Access.WINDOW, Access.WINDOW)
+    gradient = "refused: the second derivative of a maximum"
+
+    def infer(self, shapes: Shapes, x: TensorType, *others: TensorType) -> TensorType:
+        (dy,) = others
+        need_kind(self.name, x, "float")
+        need_same_dtype(self.name, x, dy)
+        grid = self.grid(shapes, x)
+        if dy.rank != grid.rank:
+            raise OpError(f"window_max_grad: dy is {dy} where {grid} is needed")
+        for left, right in zip(grid.shape, dy.shape, strict=True):
+            shapes.same(left, right, f"window_max_grad: dy is {dy} where {grid} is needed")
+        return x
+
+    def meaning(self, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
+        wide = widened(x)
+        places = np.arange(wide.size).reshape(wide.shape)
+        best = np.full(dy.shape, -np.inf)
+        chosen = np.full(dy.shape, -1)
+        for value, place in zip(self._views(wide, -np.inf), self._views(places, -1), strict=True):
+            larger = (value > best) | (np.isnan(value) & ~np.isnan(best)) | (chosen < 0)
+            larger &= place >= 0
+            best, chosen = np.where(larger, value, best), np.where(larger, place, chosen)
+        result = np.zeros(wide.size, wide.dtype)
+        np.add.at(result, chosen[chosen >= 0], widened(dy)[chosen >= 0])
+        return result.reshape(x.shape).astype(x.dtype)
+
+    def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
+        return Cost(inputs[1].elements * int(np.prod(self.kernel, dtype=int)))
+
+
+OPS: tuple[type[Op], ...] = (WindowSum, WindowMax, WindowMaxGrad)
