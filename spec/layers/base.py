@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from ...compiler.ir import Builder, DType, Shape
+from ...compiler.ir import Builder, DType, OpError, Shape, TensorType
 from ...compiler.ops.tensor import Tensor
 
 
@@ -48,3 +48,28 @@ class Layer(BaseModel):
     def lower(self, build: Builder, *operands: Tensor | None, **parameters: Tensor) -> Any:
         """The layer's value. ``parameters`` holds every parameter of `parameters`, whoever owns it."""
         raise NotImplementedError(f"{type(self).__name__} declares no lowering")
+
+    def check(
+        self, build: Builder, operands: Sequence[Tensor | None], parameters: Mapping[str, Tensor]
+    ) -> Sequence[ParameterSpec]:
+        """Raises `OpError` unless each given parameter has the shape that `parameters` asks for, which it returns.
+
+        Shapes that may or may not be equal become guards.
+        """
+        specs = self.parameters(*operands)
+        for spec in specs:
+            given = parameters[spec.name].type
+            wanted = TensorType(given.dtype, spec.shape)
+            what = f"{self.name}: {spec.name} is {given} where {wanted} is needed"
+            if given.rank != wanted.rank:
+                raise OpError(what)
+            for left, right in zip(given.shape, spec.shape, strict=True):
+                build.shapes.same(left, right, what)
+        return specs
+
+
+def only(operands: Sequence[Tensor | None]) -> Tensor:
+    """The operand of a layer that has one."""
+    (x,) = operands
+    assert x is not None, "a required operand is never left out"
+    return x
