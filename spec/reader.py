@@ -27,22 +27,26 @@ QUOTING = "in [ ] and { } a text with a comma, bracket or brace needs quotes"
 
 def read_tree(data: bytes | str, name: str) -> YamlMap:
     """The mapping that a YAML file holds; `name` is how errors call the file. Raises SpecError."""
-    source = decode(data, name)
+    return read_source(decode(data, name))
+
+
+def read_source(source: Source) -> YamlMap:
+    """The mapping that a decoded YAML text holds. Raises SpecError with all mistakes that leave the rest readable."""
     try:
         return _Reader(source).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        span = source.start() if mark is None else _point(source, mark.line + 1, mark.column + 1)
+        span = source.whole() if mark is None else _point(source, mark.line + 1, mark.column + 1)
         raise error_at(span, *_reworded(error)) from None
     except yaml.YAMLError as error:
-        raise error_at(source.start(), f"this is not YAML: {error}") from None
+        raise error_at(source.whole(), f"this is not YAML: {error}") from None
 
 
 def decode(data: bytes | str, name: str) -> Source:
     """The text of a file, with `\\n` as the only line break; refuses what is not plain UTF-8 text."""
     if len(data) > LARGEST_TEXT:
         message = f"the file has {len(data)} bytes, at most {LARGEST_TEXT} are read"
-        raise error_at(Source(name, "").start(), message, limit="text")
+        raise error_at(Source(name, "").whole(), message, limit="text")
     if isinstance(data, bytes):
         try:
             text = data.decode("utf-8")
@@ -105,7 +109,7 @@ class _Reader:
                 self.document_start(event, documents)
         self.collector.raise_any()
         if self.root is None:
-            raise error_at(self.source.start(), "the file is empty")
+            raise error_at(self.source.whole(), "the file is empty")
         if not isinstance(self.root, YamlMap):
             raise error_at(self.root.span, "the document is a mapping, which begins with `netwright: 1`")
         return self.root
@@ -118,7 +122,7 @@ class _Reader:
         if count > 1:
             raise error_at(self.span(event), "a second document begins here", "a file holds one document")
         if event.version or event.tags:
-            raise error_at(self.source.start(), "directives are refused", "leave out the lines that start with %")
+            raise error_at(self.source.whole(), "directives are refused", "leave out the lines that start with %")
 
     def alias(self, event: Any) -> None:
         hint = f"a text that starts with `*` needs quotes: '*{event.anchor}'"
@@ -176,7 +180,7 @@ class _Reader:
         """Refuses a value or key that is not there."""
         opened = self.open[-1] if self.open else None
         if opened is None:
-            raise error_at(self.source.start(), "the file is empty")
+            raise error_at(self.source.whole(), "the file is empty")
         key = opened.key
         if key is None:
             what = "a key is missing here" if type(opened.items) is dict else "an item of the list is empty"

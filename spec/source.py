@@ -33,14 +33,17 @@ class Source:
             return len(self.text)
         return min(self._starts[line - 1] + column - 1, len(self.text))
 
-    def start(self) -> Span:
-        """The place of a mistake that concerns the whole file."""
-        return Span(self, 1, 1, 1, 1)
+    def whole(self) -> Span:
+        """The place of a mistake that concerns the whole file, or one that could not be read."""
+        return Span(self, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a source: 1-based lines and columns, the end column behind the last character."""
+    """A stretch of a source: 1-based lines and columns, the end column behind the last character.
+
+    Line 0 stands for the file as a whole.
+    """
 
     source: Source
     start_line: int
@@ -49,6 +52,8 @@ class Span:
     end_column: int
 
     def __str__(self) -> str:
+        if not self.start_line:
+            return self.source.name
         return f"{self.source.name}:{self.start_line}:{self.start_column}"
 
     def __repr__(self) -> str:
@@ -62,7 +67,7 @@ class Span:
     def render(self) -> str:
         """The source line with carets below the stretch; empty where there is no such line."""
         lines = self.source.lines
-        if not 0 < self.start_line <= len(lines):
+        if not 0 < self.start_line <= len(lines) or not self.source.text:
             return ""
         line = lines[self.start_line - 1]
         first = self.start_column - 1

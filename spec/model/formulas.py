@@ -61,7 +61,7 @@ class Formula(_Leaf):
 
     __slots__ = ("_base", "_scalar", "expr", "text")
 
-    schema = {"type": ["string", "number", "boolean", "null"]}
+    schema: ClassVar[dict[str, Any]] = {"type": ["string", "number", "boolean", "null"]}
 
     def __init__(self, expr: Expr, text: str, scalar: YamlScalar, base: int = 0, length: int | None = None) -> None:
         self.expr = expr
@@ -118,7 +118,7 @@ class StaticFormula(Formula):
 
     __slots__ = ()
 
-    schema = {"type": ["string", "number", "boolean"]}
+    schema: ClassVar[dict[str, Any]] = {"type": ["string", "number", "boolean"]}
 
     @classmethod
     def of(cls, node: YamlNode) -> Self:
@@ -135,7 +135,7 @@ class Text(_Leaf):
 
     __slots__ = ("pieces", "text")
 
-    schema = {"type": ["string", "integer"]}
+    schema: ClassVar[dict[str, Any]] = {"type": ["string", "integer"]}
 
     def __init__(self, pieces: tuple[str | StaticFormula, ...], text: str, span: Span) -> None:
         self.pieces = pieces
@@ -194,6 +194,7 @@ class StaticValue(_Leaf):
 
     __slots__ = ("_scalar", "value")
 
+    schema: ClassVar[dict[str, Any]] = {"x-ref": "StaticValue"}
     value: bool | int | float | str | tuple[StaticValue, ...] | Table[StaticValue]
 
     def __init__(self, value: Any, span: Span, scalar: YamlScalar | None = None) -> None:

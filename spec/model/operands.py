@@ -88,7 +88,7 @@ class _Marker:
         return core_schema.with_info_plain_validator_function(read)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"$ref": "#/$defs/Operand"}
+        return {"x-ref": "Operand"}
 
 
 OperandField: TypeAlias = Annotated[Operand, _Marker()]

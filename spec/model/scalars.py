@@ -70,7 +70,7 @@ class Name(Word):
 
     __slots__ = ()
     what = "a name"
-    schema = {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"}
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"}
 
     @classmethod
     def problem(cls, text: str) -> str | None:
@@ -93,7 +93,7 @@ class Pattern(Word):
 
     __slots__ = ()
     what = "a path"
-    schema = {"type": ["string", "integer"]}
+    schema: ClassVar[dict[str, Any]] = {"type": ["string", "integer"]}
 
     @classmethod
     def read(cls, node: YamlNode) -> Self:

@@ -111,7 +111,7 @@ class _Marker:
         return core_schema.no_info_plain_validator_function(read)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"$ref": "#/$defs/Type"}
+        return {"x-ref": "Type"}
 
 
 TypeField: TypeAlias = Annotated[TypeExpr, _Marker()]
