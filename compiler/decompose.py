@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .ir.dims import AnyDim
 from .ir.graph import Builder, Graph, Value
-from .ir.op import Op, OpError
+from .ir.op import Op
 from .ir.types import TensorType
 from .ops.tensor import Tensor
 
@@ -25,9 +25,7 @@ def decompose(op: Op, types: Sequence[TensorType]) -> Decomposition:
     build = Builder()
     inputs = tuple(Value(type) for type in types)
     result = op.decompose(build, *op.arguments([Tensor(build, value) for value in inputs]))
-    results = [result] if isinstance(result, Tensor) else list(result)
-    if not all(isinstance(item, Tensor) for item in results):
-        raise OpError(f"{op.name}: its decomposition gives something else than tensors")
+    results: Sequence[Tensor] = result if isinstance(result, (tuple, list)) else (result,)
     graph = build.graph(inputs, [tensor.value for tensor in results])
     return Decomposition(graph, tuple(build.shapes.guards))
 

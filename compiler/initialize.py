@@ -31,7 +31,7 @@ def initial_value(parameter: Parameter, seed: int, *, everywhere: bool = False) 
     """
     if not parameter.type.is_static:
         raise ValueError(f"parameter {parameter.path}: {parameter.type} has a size that is not known")
-    shape = tuple(int(size) for size in parameter.type.shape)
+    shape = tuple(int(size) for size in parameter.type.shape)  # type: ignore[arg-type]
     generator = _generator(seed, parameter.path)
     try:
         kind = initializer(parameter.init)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from math import prod
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
@@ -82,7 +82,7 @@ class Orthogonal(_Initializer):
     word = "orthogonal"
 
 
-Initializer = Union[Zeros, Ones, Constant, Normal, Uniform, Xavier, He, KaimingUniform, Orthogonal]
+Initializer = Zeros | Ones | Constant | Normal | Uniform | Xavier | He | KaimingUniform | Orthogonal
 KINDS: dict[str, type[_Initializer]] = {
     kind.word: kind for kind in (Zeros, Ones, Constant, Normal, Uniform, Xavier, He, KaimingUniform, Orthogonal)
 }
