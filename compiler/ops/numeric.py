@@ -51,3 +51,8 @@ def truncated_quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.divide(x, y)
     inexact_negative = (np.fmod(x, y) != 0) & ((x < 0) != (y < 0))
     return np.floor_divide(x, y) + inexact_negative.astype(x.dtype)
+
+
+def power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """x to the y. NumPy refuses integers to negative powers, which are undefined here: they count as 0."""
+    return np.power(x, np.maximum(y, 0) if y.dtype.kind == "i" else y)

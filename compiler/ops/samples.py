@@ -39,6 +39,12 @@ def bools(*shape: int, salt: int = 0) -> np.ndarray:
     return _generator(shape, salt).integers(0, 2, shape).astype(bool)
 
 
+def special() -> np.ndarray:
+    """Both zeros, halves, whole numbers, both infinities and NaN."""
+    values = [-np.inf, -2.5, -1.0, -0.5, -0.0, 0.0, 0.5, 1.0, 2.5, np.inf, np.nan]
+    return np.array(values, np.float32)
+
+
 def types(*texts: str | None) -> tuple[TensorType | None, ...]:
     """Types from texts like ``float32[N, 3]``; a capital is a symbol."""
     return tuple(None if text is None else tensor_type(text) for text in texts)
