@@ -21,7 +21,9 @@ from .yaml_scalars import resolve
 Parser: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 # Control characters, line separators that editors and YAML count differently, and marks that reorder what is shown.
-REFUSED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
+REFUSED = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
+)
 QUOTING = "in [ ] and { } a text with a comma, bracket or brace needs quotes"
 
 
@@ -65,7 +67,9 @@ def decode(data: bytes | str, name: str) -> Source:
         message = f"the character U+{ord(refused.group()):04X} stands in the file"
         if refused.group() == "\t":
             message = "a tab stands in the file"
-        raise error_at(Span(source, line, column, line, column + 1), message, "use blanks" if "tab" in message else None)
+        raise error_at(
+            Span(source, line, column, line, column + 1), message, "use blanks" if "tab" in message else None
+        )
     return source
 
 
@@ -248,9 +252,10 @@ class _Reader:
 
 
 def _point(source: Source, line: int, column: int) -> Span:
-    """One character; the last line where the parser stands behind the end."""
-    line = min(line, len(source.lines))
-    column = min(column, len(source.lines[line - 1]) + 1)
+    """One character; the end of the text where the parser stands behind it."""
+    lines = source.text.rstrip(" \n").split("\n")
+    if line > len(lines):
+        line, column = len(lines), len(lines[-1]) + 1
     return Span(source, line, column, line, column + 1)
 
 

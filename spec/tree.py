@@ -105,13 +105,15 @@ def _places(scalar: YamlScalar) -> list[tuple[int, int]] | None:
     offsets: list[int] = []
     for char in scalar.text:
         blank = char in " \n"
-        while at < len(raw) and raw[at] in " \n" and not blank:
-            at += 1
+        while raw.startswith("\\\n", at) and scalar.style == '"':
+            at = _behind_blanks(raw, at + 2)
+        if not blank:
+            at = _behind_blanks(raw, at)
         if at >= len(raw):
             return None
         offsets.append(at)
         if scalar.style == '"' and raw[at] == "\\":
-            at = _behind_escape(raw, at)
+            at += 2 + HEX_ESCAPES.get(raw[at + 1 : at + 2], 0)
         elif scalar.style == "'" and raw.startswith("''", at):
             at += 2
         elif raw[at] == char or (blank and raw[at] in " \n"):
@@ -122,17 +124,10 @@ def _places(scalar: YamlScalar) -> list[tuple[int, int]] | None:
     return _lines_and_columns(raw, offsets, span)
 
 
-def _behind_escape(raw: str, at: int) -> int:
-    """The index behind an escape of a double-quoted scalar. An escaped line break stands before its next character."""
-    code = raw[at + 1 : at + 2]
-    while code == "\n":
-        at += 2
-        while raw[at : at + 1] in (" ", "\n"):
-            at += 1
-        if raw[at : at + 1] != "\\":
-            return at + 1
-        code = raw[at + 1 : at + 2]
-    return at + 2 + HEX_ESCAPES.get(code, 0)
+def _behind_blanks(raw: str, at: int) -> int:
+    while at < len(raw) and raw[at] in " \n":
+        at += 1
+    return at
 
 
 def _lines_and_columns(raw: str, offsets: list[int], span: Span) -> list[tuple[int, int]]:

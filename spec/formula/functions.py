@@ -42,7 +42,7 @@ def checked(value: Any, expr: Binary | Compare | Call) -> Any:
     """The value, unless it is an integer beyond 64 bits, not a number, or complex."""
     if type(value) is int and abs(value) > LARGEST_INTEGER:
         raise FormulaError("the integer does not fit into 64 bits", expr.start, expr.stop, limit="integer")
-    if type(value) is float and value != value:
+    if type(value) is float and math.isnan(value):
         raise FormulaError("the result is not a number", expr.start, expr.stop)
     return value
 

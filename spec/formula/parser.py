@@ -1,11 +1,11 @@
 """Tokens of a formula to its tree: recursive descent, one level of precedence for each operator.
 
-    formula := or ["if" or "else" formula]          unary   := "-" unary | postfix ["**" unary]
-    or      := and {"or" and}                       postfix := atom {"." NAME | "[" index {"," index} "]"}
-    and     := not {"and" not}                      index   := formula | [formula] ":" [formula] [":" formula] | "..."
-    not     := "not" not | sum [CMP sum]            atom    := NUMBER | TEXT | "true" | "false" | "null" | "inf" | NAME
-    sum     := term {("+"|"-") term}                         | NAME "(" [formula {"," formula}] ")"
-    term    := unary {("*"|"/"|"//"|"%"|"@") unary}          | "(" formula ")" | "[" [formula {"," formula}] "]"
+formula := or ["if" or "else" formula]          unary   := "-" unary | postfix ["**" unary]
+or      := and {"or" and}                       postfix := atom {"." NAME | "[" index {"," index} "]"}
+and     := not {"and" not}                      index   := formula | [formula] ":" [formula] [":" formula] | "..."
+not     := "not" not | sum [CMP sum]            atom    := NUMBER | TEXT | "true" | "false" | "null" | "inf" | NAME
+sum     := term {("+"|"-") term}                         | NAME "(" [formula {"," formula}] ")"
+term    := unary {("*"|"/"|"//"|"%"|"@") unary}          | "(" formula ")" | "[" [formula {"," formula}] "]"
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ class _Parser:
             hint = "comparisons do not chain: write `a < b and b < c`"
         elif token.kind == "if":
             hint = "put the inner choice into parentheses"
-        raise FormulaError(f"the formula ends before {_shown(token)}", token.start, max(token.stop, token.start + 1), hint)
+        raise FormulaError(
+            f"the formula ends before {_shown(token)}", token.start, max(token.stop, token.start + 1), hint
+        )
 
     def enter(self) -> None:
         """One more level of brackets or prefixes."""

@@ -232,7 +232,9 @@ class Evaluator:
             raise FormulaError("a list has one index", expr.start, expr.stop)
         item = expr.items[0]
         if isinstance(item, SliceItem):
-            lower, upper, step = (None if part is None else self.integer(part) for part in (item.lower, item.upper, item.step))
+            lower, upper, step = (
+                None if part is None else self.integer(part) for part in (item.lower, item.upper, item.step)
+            )
             if step == 0:
                 raise FormulaError("the step of a slice is zero", item.start, item.stop)
             taken = base[lower:upper:step]
@@ -255,7 +257,7 @@ def _has_opaque(value: Static) -> bool:
     return any(is_opaque(item) for item in value) if isinstance(value, list) else is_opaque(value)
 
 
-def _refuse_power(base: int | float, exponent: int | float, expr: Binary) -> None:
+def _refuse_power(base: float, exponent: float, expr: Binary) -> None:
     """Refuses powers that would be huge or complex, before they are computed."""
     if base < 0 and isinstance(exponent, float) and not exponent.is_integer():
         raise FormulaError("a root of a negative number", expr.start, expr.stop)

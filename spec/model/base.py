@@ -7,8 +7,16 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, PrivateAttr, ValidationInfo
-from pydantic import ModelWrapValidatorHandler, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -27,6 +35,13 @@ ItemT = TypeVar("ItemT")
 def fail(span: Span, message: str, hint: str | None = None, limit: str | None = None) -> NoReturn:
     """Refuses a value within a Pydantic validator."""
     raise PydanticCustomError("spec", "spec", {"diagnostic": Diagnostic(span, message, hint, limit=limit)})
+
+
+def collector_of(info: ValidationInfo) -> Collector:
+    """Where mistakes are noted that do not end the validation of a model."""
+    context: Any = info.context
+    collector: Collector = context["collector"]
+    return collector
 
 
 def name_problem(name: str, what: str = "name") -> str | None:
@@ -98,7 +113,7 @@ class Model(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _read(cls, node: Any, handler: ModelWrapValidatorHandler[Model], info: ValidationInfo) -> Any:
-        prepared = cls.prepare(node, info.context["collector"])
+        prepared = cls.prepare(node, collector_of(info))
         model = handler(prepared)
         model._span = prepared.span
         model._key_spans = MappingProxyType(prepared.key_spans)
@@ -160,15 +175,14 @@ class Table(Mapping[str, ItemT], Generic[ItemT]):
         def read(node: YamlNode, read_items: Any, info: core_schema.ValidationInfo) -> Table[Any]:
             if not isinstance(node, YamlMap):
                 fail(node.span, f"a mapping stands here, not {kind(node)}")
-            collector = info.context["collector"]  # type: ignore[index]
-            prepared = cls.prepare(node, collector)
+            prepared = cls.prepare(node, collector_of(info))
             return cls(read_items(prepared), prepared.span, prepared.key_spans)
 
         return core_schema.with_info_wrap_validator_function(read, inner)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        result = handler(schema["schema"])  # type: ignore[typeddict-item]
+        result = handler(schema["schema"])
         if cls.pattern:
             result["propertyNames"] = {"pattern": cls.pattern}
         return result

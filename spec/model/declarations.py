@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, PrivateAttr
-from pydantic_core import CoreSchema
-from pydantic import GetJsonSchemaHandler
+from pydantic import Field, GetJsonSchemaHandler, PrivateAttr
 from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from ..diagnostics import Collector, suggest
 from ..tree import YamlList, YamlMap, YamlNode, YamlScalar, kind
 from .base import Model, Table, fail, name_problem
 from .formulas import StaticFormula, StaticValue, Text
-from .scalars import ARG_TYPES, Choice, FilePath, Flag, Pattern, Prose
+from .scalars import ARG_TYPES, Choice, FilePath, Prose
 from .types import TypeField
 
 ArgType = Annotated[Literal["int", "float", "bool", "text", "list", "record", "block", "op"], Choice()]
@@ -166,9 +165,7 @@ class Initializer(Model):
 
     what = "an initializer"
 
-    kind: Annotated[
-        Literal["zeros", "ones", "xavier", "he", "orthogonal", "normal", "uniform", "constant"], Choice()
-    ]
+    kind: Annotated[Literal["zeros", "ones", "xavier", "he", "orthogonal", "normal", "uniform", "constant"], Choice()]
     value: StaticFormula | None = None
 
     @classmethod
@@ -181,11 +178,15 @@ class Initializer(Model):
             if node.value in forms:
                 fail(node.span, f"`{node.value}` needs a number", f"write {{{node.value}: 0.02}}")
             hint = suggest(node.value, (*words, *forms))
-            fail(node.span, f"`{node.value[:40]}` is not an initializer", hint or f"they are {', '.join(words + forms)}")
+            fail(
+                node.span, f"`{node.value[:40]}` is not an initializer", hint or f"they are {', '.join(words + forms)}"
+            )
         if not isinstance(node, YamlMap):
             fail(node.span, f"an initializer stands here, not {kind(node)}")
         if len(node) != 1:
-            fail(node.span, "an initializer has exactly one key", "write {normal: 0.02}, {uniform: 0.1} or {constant: 1}")
+            fail(
+                node.span, "an initializer has exactly one key", "write {normal: 0.02}, {uniform: 0.1} or {constant: 1}"
+            )
         ((key, value),) = node.items()
         if key not in forms:
             hint = suggest(key, forms) or f"with a number they are {', '.join(forms)}"
@@ -244,5 +245,3 @@ class StateDecl(Model):
     count: StaticFormula | None = None
     initial: StaticValue | None = None
     doc: Prose | None = None
-
-

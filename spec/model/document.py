@@ -90,12 +90,16 @@ class Document(Model):
         if isinstance(entries, YamlMap):
             for key in NOT_ENTRIES:
                 if key in entries:
-                    collector.report(entries.key_spans[key], f"`{key}` is no name for an entry: it stands for another graph")
+                    collector.report(
+                        entries.key_spans[key], f"`{key}` is no name for an entry: it stands for another graph"
+                    )
         return prepared
 
 
 def _check_version(node: YamlMap, collector: Collector) -> None:
     version = node.get("netwright")
     if isinstance(version, YamlScalar) and type(version.value) is int and not 1 <= version.value <= VERSION:
-        message = f"the document is written in version {version.value} of the language, this reader reads up to {VERSION}"
+        message = (
+            f"the document is written in version {version.value} of the language, this reader reads up to {VERSION}"
+        )
         collector.report(version.span, message)

@@ -28,7 +28,8 @@ def _diagnostic(error: Any, tree: YamlMap) -> Diagnostic:
     """One error of Pydantic. Our own validators send theirs along; of Pydantic's own kinds few can occur."""
     context = error.get("ctx") or {}
     if "diagnostic" in context:
-        return context["diagnostic"]
+        sent: Diagnostic = context["diagnostic"]
+        return sent
     node = error["input"]
     span = node.span if isinstance(node, YamlMap | YamlList | YamlScalar) else _nearest(error["loc"], tree)
     last = error["loc"][-1] if error["loc"] else ""
@@ -38,7 +39,9 @@ def _diagnostic(error: Any, tree: YamlMap) -> Diagnostic:
         case "missing":
             return Diagnostic(_start(span), f"the key `{last}` is missing here")
         case "too_long":
-            return Diagnostic(span, f"the list has {context['actual_length']} items, at most {context['max_length']} belong here")
+            return Diagnostic(
+                span, f"the list has {context['actual_length']} items, at most {context['max_length']} belong here"
+            )
         case "list_type" | "tuple_type":
             return Diagnostic(span, f"a list stands here, not {kind(node)}")
         case "dict_type" | "model_type":
@@ -50,11 +53,13 @@ def _nearest(loc: tuple[int | str, ...], tree: YamlMap) -> Span:
     """The place of the innermost node that the path of an error leads to; tags of unions are passed over."""
     node: Any = tree
     for step in loc:
-        if isinstance(node, YamlMap) and step in node:
-            node = node[step]
+        key: Any = step
+        if isinstance(node, YamlMap):
+            node = node.get(key, node)
         elif isinstance(node, YamlList) and isinstance(step, int) and step < len(node):
             node = node[step]
-    return node.span
+    span: Span = node.span
+    return span
 
 
 def _start(span: Span) -> Span:

@@ -16,7 +16,7 @@ from ..formula.parser import parse_formula
 from ..formula.static import Functions, Static, evaluate_static
 from ..formula.text import split_text
 from ..source import Span
-from ..tree import YamlList, YamlMap, YamlNode, YamlScalar, kind
+from ..tree import YamlList, YamlNode, YamlScalar, kind
 from .base import Table, name_problem
 
 Lookup: TypeAlias = Callable[[str], Static]
@@ -258,7 +258,7 @@ class StaticValue(_Leaf):
 FieldValue: TypeAlias = StaticValue
 
 
-def _literal(value: int | float | bool | None, length: int) -> Expr:
+def _literal(value: float | bool | None, length: int) -> Expr:
     """The tree of a YAML scalar that is not text."""
     if value is None or isinstance(value, bool):
         return Literal(value, start=0, stop=length)

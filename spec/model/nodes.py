@@ -175,7 +175,9 @@ class BuiltNode(BaseNode):
         if isinstance(node, YamlMap) and "else" in node and "when" not in node:
             collector.report(node.key_spans["else"], "`else` stands without `when`")
         if isinstance(node, YamlMap) and "repeat" in node and "scan" in node:
-            collector.report(node.key_spans["scan"], "`repeat` and `scan` stand on one node", "put one of them in a block")
+            collector.report(
+                node.key_spans["scan"], "`repeat` and `scan` stand on one node", "put one of them in a block"
+            )
         return super().prepare(node, collector)
 
 

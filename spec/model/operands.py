@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from ..diagnostics import Collector, SpecError
 from ..source import Span
 from ..tree import YamlList, YamlMap, YamlNode
-from .base import Table, name_problem
+from .base import Table, collector_of, name_problem
 from .formulas import Formula
 
 
@@ -80,7 +80,7 @@ class _Marker:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def read(node: YamlNode, info: core_schema.ValidationInfo) -> Operand:
             try:
-                return read_operand(node, info.context["collector"])  # type: ignore[index]
+                return read_operand(node, collector_of(info))
             except SpecError as error:
                 (diagnostic,) = error.diagnostics
                 raise PydanticCustomError("spec", "spec", {"diagnostic": diagnostic}) from None

@@ -32,7 +32,9 @@ class BasePart(Model):
             if key in known and key != "fields":
                 kept[key] = value
             elif key in RESERVED_KEYS:
-                collector.report(node.key_spans[key], f"{cls.what} has no key `{key}`", "it stands where the part is called")
+                collector.report(
+                    node.key_spans[key], f"{cls.what} has no key `{key}`", "it stands where the part is called"
+                )
             else:
                 own[key] = value
         kept["fields"] = YamlMap(own, node.span, {key: node.key_spans[key] for key in own})

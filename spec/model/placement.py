@@ -35,9 +35,7 @@ class AxisNames(tuple[Name | None, ...]):
         """Reads a list of names and nulls."""
         if not isinstance(node, YamlList):
             fail(node.span, f"a list of mesh axes and nulls stands here, not {kind(node)}")
-        axes = cls(
-            None if isinstance(item, YamlScalar) and item.value is None else Name.read(item) for item in node
-        )
+        axes = cls(None if isinstance(item, YamlScalar) and item.value is None else Name.read(item) for item in node)
         axes.span = node.span
         return axes
 

@@ -13,7 +13,20 @@ from ..source import Span
 from ..tree import YamlNode, YamlScalar, kind
 from .base import NAME, fail, name_problem, pattern_problem
 
-DTYPES = ("bool", "int8", "uint8", "int32", "uint32", "int64", "float16", "bfloat16", "float32", "float64", "float", "any")
+DTYPES = (
+    "bool",
+    "int8",
+    "uint8",
+    "int32",
+    "uint32",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "float",
+    "any",
+)
 ARG_TYPES = ("int", "float", "bool", "text", "list", "record", "block", "op")
 
 

@@ -68,7 +68,9 @@ def read_type(node: YamlNode) -> TypeExpr:
     dtype = head.group(1)
     place = node.place(head.start(1), head.end(1))
     if dtype not in DTYPES:
-        raise error_at(place, f"`{dtype[:40]}` is not a dtype", suggest(dtype, DTYPES) or f"dtypes are {', '.join(DTYPES)}")
+        raise error_at(
+            place, f"`{dtype[:40]}` is not a dtype", suggest(dtype, DTYPES) or f"dtypes are {', '.join(DTYPES)}"
+        )
     if head.group(2) is None:
         raise error_at(place, f"the type `{text[:40]}` has no dims", f"a scalar is `{dtype}[]`")
     return TensorType(dtype, tuple(_dims(node, text, head.end())), node.span, text)
