@@ -10,8 +10,8 @@ from pydantic import Field
 from ...compiler.ir import Builder, OpError
 from ...compiler.ir.dims import decide
 from ...compiler.ir.init import Constant
-from ...compiler.ops.elementwise import Where
-from ...compiler.ops.tensor import Tensor, apply
+from ...compiler.ops.functional import along, where
+from ...compiler.ops.tensor import Tensor
 from .base import Layer, ParameterSpec, only
 from .fields import Count, check_float
 
@@ -37,10 +37,8 @@ class Prelu(Layer):
     def lower(self, build: Builder, *operands: Tensor | None, **parameters: Tensor) -> Tensor:
         x = only(operands)
         self.check(build, operands, parameters)
-        weight = parameters["weight"]
-        slope = weight.reshape(self.channels, *(1,) * (x.rank - 2)) if x.rank > 1 else weight.reshape(*(1,) * x.rank)
-        result: Tensor = apply(build, Where(), x >= 0, x, (slope * x).broadcast_to(x.shape))
-        return result
+        slope = along(parameters["weight"], x.rank, 1) if x.rank > 1 else parameters["weight"].reshape(*(1,) * x.rank)
+        return where(x >= 0, x, slope * x)
 
 
 LAYERS: tuple[type[Layer], ...] = (Prelu,)

@@ -16,8 +16,8 @@ from ...compiler.ops.tensor import Tensor
 class ParameterSpec:
     """A parameter that a layer needs.
 
-    ``init`` is an initializer (`compiler.ir.init`). ``trainable`` is false for running statistics. ``dtype`` None is the
-    storage dtype of the model's precision.
+    ``init`` is an initializer (`compiler.ir.init`). ``trainable`` is false for running statistics. ``dtype`` None is
+    the storage dtype of the model's precision.
     """
 
     name: str

@@ -11,9 +11,8 @@ from pydantic import Field
 from ...compiler.ir import AnyDim, Builder, OpError
 from ...compiler.ir.dims import decide
 from ...compiler.ir.init import KaimingUniform
-from ...compiler.ops.contract import Conv
-from ...compiler.ops.shape import Reverse, Transpose
-from ...compiler.ops.tensor import Tensor, apply
+from ...compiler.ops.functional import along, conv, reverse, transpose
+from ...compiler.ops.tensor import Tensor
 from .base import Layer, ParameterSpec, only
 from .fields import Count, Switch, check_float, check_rank, known
 from .window import Padding, PerAxis, WholePerAxis, check_fits, explicit_padding, extent, per_axis, same_padding
@@ -69,7 +68,7 @@ class Convolution(Layer):
         """The result with the bias along its channels."""
         if not self.bias:
             return result
-        return result + parameters["bias"].reshape(1, self.filters, *(1,) * self.spatial)
+        return result + along(parameters["bias"], result.rank, 1)
 
 
 class ForwardConvolution(Convolution):
@@ -91,14 +90,16 @@ class ForwardConvolution(Convolution):
         if pads is None:
             pads = same_padding(self.name, sizes, kernel, stride, dilation)
         check_fits(self.name, sizes, kernel, dilation, pads)
-        conv = Conv(
+        result = conv(
+            x,
+            parameters["weight"],
             stride=stride,
             padding=pads,
             input_dilation=(1,) * self.spatial,
             window_dilation=dilation,
             groups=self.groups,
         )
-        return self.add_bias(apply(build, conv, x, parameters["weight"]), parameters)
+        return self.add_bias(result, parameters)
 
 
 class TransposedConvolution(Convolution):
@@ -122,14 +123,16 @@ class TransposedConvolution(Convolution):
         self.check(build, operands, parameters)
         stride = self.per_axis("stride", self.stride)
         dilation = self.per_axis("dilation", self.dilation)
-        conv = Conv(
+        result = conv(
+            x,
+            self.turned(parameters["weight"]),
             stride=(1,) * self.spatial,
             padding=self.inner_padding(x.shape[2:], stride, dilation),
             input_dilation=stride,
             window_dilation=dilation,
             groups=self.groups,
         )
-        return self.add_bias(apply(build, conv, x, self.turned(parameters["weight"])), parameters)
+        return self.add_bias(result, parameters)
 
     def inner_padding(
         self, sizes: tuple[AnyDim, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
@@ -163,14 +166,12 @@ class TransposedConvolution(Convolution):
         groups, (channels, filters, *kernel) = self.groups, weight.shape
         window = tuple(range(2, 2 + self.spatial))
         if groups == 1:
-            swapped = apply(weight.build, Transpose(axes=(1, 0, *window)), weight)
+            swapped = transpose(weight, (1, 0, *window))
         else:
             apart = weight.reshape(groups, channels // groups, filters, *kernel)
-            axes = (0, 2, 1, *(axis + 1 for axis in window))
-            swapped = apply(weight.build, Transpose(axes=axes), apart)
+            swapped = transpose(apart, (0, 2, 1, *(axis + 1 for axis in window)))
             swapped = swapped.reshape(groups * filters, channels // groups, *kernel)
-        result: Tensor = apply(weight.build, Reverse(axes=window), swapped)
-        return result
+        return reverse(swapped, window)
 
 
 class Conv1d(ForwardConvolution):

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from ...compiler.ir import Builder
 from ...compiler.ir.init import Normal
-from ...compiler.ops.index import Gather
+from ...compiler.ops.functional import gather
 from ...compiler.ops.rules import need_index
-from ...compiler.ops.tensor import Tensor, apply
+from ...compiler.ops.tensor import Tensor
 from .base import Layer, ParameterSpec, only
 from .fields import Count
 
@@ -39,8 +39,7 @@ class Embedding(Layer):
     def lower(self, build: Builder, *operands: Tensor | None, **parameters: Tensor) -> Tensor:
         ids = only(operands)
         self.check(build, operands, parameters)
-        result: Tensor = apply(build, Gather(axis=0), parameters["weight"], ids)
-        return result
+        return gather(parameters["weight"], ids)
 
 
 LAYERS: tuple[type[Layer], ...] = (Embedding,)

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from ...compiler.ir import Builder, OpError
 from ...compiler.ir.init import KaimingUniform
-from ...compiler.ops.contract import Dot
-from ...compiler.ops.tensor import Tensor, apply
+from ...compiler.ops.functional import dot
+from ...compiler.ops.tensor import Tensor
 from .base import Layer, ParameterSpec, only
 from .fields import Count, Switch, check_float, known
 
@@ -40,8 +40,7 @@ class Linear(Layer):
     def lower(self, build: Builder, *operands: Tensor | None, **parameters: Tensor) -> Tensor:
         x = only(operands)
         self.check(build, operands, parameters)
-        contraction = Dot(lhs_contract=(x.rank - 1,), rhs_contract=(1,))
-        result: Tensor = apply(build, contraction, x, parameters["weight"])
+        result = dot(x, parameters["weight"], ((x.rank - 1,), (1,)))
         return result + parameters["bias"] if self.bias else result
 
 

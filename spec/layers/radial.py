@@ -9,9 +9,8 @@ from pydantic import Field
 
 from ...compiler.ir import Builder, OpError
 from ...compiler.ir.init import Normal, Ones
-from ...compiler.ops.elementwise import Exp, Sqrt
-from ...compiler.ops.reduce import ReduceSum
-from ...compiler.ops.tensor import Tensor, apply
+from ...compiler.ops.functional import exp, reduce_sum, sqrt
+from ...compiler.ops.tensor import Tensor
 from .base import Layer, ParameterSpec, only
 from .fields import Count, check_float, known
 
@@ -49,13 +48,11 @@ class Rbf(Layer):
         self.check(build, operands, parameters)
         # By differences: |x|^2 - 2 x c + |c|^2 as a product loses all digits near a centre.
         offset = x[..., None, :] - parameters["centers"]
-        squares: Tensor = apply(build, ReduceSum(axes=(offset.rank - 1,)), offset * offset)
+        squares = reduce_sum(offset * offset, -1)
         spread = parameters["widths"] * parameters["widths"]
         if self.function == "multiquadric":
-            result: Tensor = apply(build, Sqrt(), squares + spread)
-        else:
-            result = apply(build, Exp(), -squares / (spread * 2))
-        return result
+            return sqrt(squares + spread)
+        return exp(-squares / (spread * 2))
 
 
 LAYERS: tuple[type[Layer], ...] = (Rbf,)

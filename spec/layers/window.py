@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal as OneOf, Union
+from typing import Annotated, Literal as OneOf
 
 from pydantic import Field
 
@@ -11,12 +11,12 @@ from ...compiler.ir import AnyDim, OpError, Shape
 from ...compiler.ir.dims import ceildiv, decide, maximum
 from .fields import Count, Whole
 
-PerAxis = Union[Count, tuple[Count, ...]]
+PerAxis = Count | tuple[Count, ...]
 """One number for all axes, or one for each."""
-WholePerAxis = Union[Whole, tuple[Whole, ...]]
+WholePerAxis = Whole | tuple[Whole, ...]
 Pads = tuple[tuple[int, int], ...]
 Padding = Annotated[
-    Union[OneOf["same", "valid"], Whole, tuple[Whole, ...], tuple[tuple[Whole, Whole], ...]],
+    OneOf["same", "valid"] | Whole | tuple[Whole, ...] | tuple[tuple[Whole, Whole], ...],
     Field(
         description="zeros around x: one number for all sides; a number per axis; all lows, then all highs (2-D: top, "
         "left, bottom, right), as in ONNX; a pair [low, high] per axis; `valid`: none; `same`: ceil(size / stride) "
