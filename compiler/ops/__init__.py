@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from ..ir.op import Op
-from . import contract, control, elementwise, index, random, reduce, shape, source, window
+from . import (
+    activation,
+    arithmetic,
+    contract,
+    control,
+    elementwise,
+    gating,
+    index,
+    random,
+    reduce,
+    shape,
+    source,
+    window,
+)
 
 FAMILIES: tuple[tuple[type[Op], ...], ...] = (
     elementwise.OPS,
@@ -15,6 +28,9 @@ FAMILIES: tuple[tuple[type[Op], ...], ...] = (
     index.OPS,
     random.OPS,
     control.OPS,
+    arithmetic.OPS,
+    activation.OPS,
+    gating.OPS,
 )
 
 
