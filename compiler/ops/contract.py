@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import product as every
 from typing import ClassVar
+from typing import Literal as OneOf
 
 import numpy as np
 
 from ..ir.dims import AnyDim, decide, floordiv, product
-from ..ir.op import Access, Cost, ErrorSample, OneOf, Op, OpError, Precision, Sample, Shapes
+from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Precision, Sample, Shapes
 from ..ir.types import DType, TensorType
 from .rules import need_at_least, need_kind, need_length, need_same_dtype, normal_axes
 from .samples import ints, normal, types
@@ -52,6 +54,8 @@ class Dot(_Contraction):
     """
 
     name = "dot"
+    source = "XLA operation semantics: DotGeneral"
+    numerics = "integers wrap; 16-bit floats are summed in float32; the order of the sum is open"
     operands = ("lhs", "rhs")
     access = (Access.CONTRACT, Access.CONTRACT)
     lhs_contract: Axes
@@ -63,8 +67,9 @@ class Dot(_Contraction):
         normal = {}
         for side, type, other in (("lhs", lhs, "rhs"), ("rhs", rhs, "lhs")):
             contract, batch = getattr(self, f"{side}_contract"), getattr(self, f"{side}_batch")
-            need_length("dot", f"{side}_contract", contract, len(getattr(self, f"{other}_contract")), f"in {other}_contract")
-            need_length("dot", f"{side}_batch", batch, len(getattr(self, f"{other}_batch")), f"in {other}_batch")
+            for field, given in (("contract", contract), ("batch", batch)):
+                pairs = len(getattr(self, f"{other}_{field}"))
+                need_length("dot", f"{side}_{field}", given, pairs, f"in {other}_{field}")
             both = normal_axes("dot", (*contract, *batch), type.rank)
             normal[f"{side}_contract"], normal[f"{side}_batch"] = both[: len(contract)], both[len(contract) :]
         accumulate = None if self.accumulate is _default_sum(lhs.dtype) else self.accumulate
@@ -93,30 +98,76 @@ class Dot(_Contraction):
     def meaning(self, lhs: np.ndarray, rhs: np.ndarray) -> np.ndarray:
         rows, columns = self.free(lhs.ndim, rhs.ndim)
         dtype = self._sum_dtype(lhs)
-        left = lhs.astype(dtype).transpose(*self.lhs_batch, *rows, *self.lhs_contract)
-        right = rhs.astype(dtype).transpose(*self.rhs_batch, *self.rhs_contract, *columns)
+        left = lhs.astype(dtype).transpose((*self.lhs_batch, *rows, *self.lhs_contract))
+        right = rhs.astype(dtype).transpose((*self.rhs_batch, *self.rhs_contract, *columns))
         batch = left.shape[: len(self.lhs_batch)]
-        m, n = left.shape[len(batch) : len(batch) + len(rows)], right.shape[right.ndim - len(columns) :]
-        k = int(np.prod([lhs.shape[axis] for axis in self.lhs_contract], dtype=int))
-        matrices = left.reshape(*batch, int(np.prod(m, dtype=int)), k) @ right.reshape(*batch, k, int(np.prod(n, dtype=int)))
-        return matrices.reshape(*batch, *m, *n).astype(lhs.dtype)
+        m, n = [lhs.shape[axis] for axis in rows], [rhs.shape[axis] for axis in columns]
+        k = math.prod(lhs.shape[axis] for axis in self.lhs_contract)
+        matrices = left.reshape(*batch, math.prod(m), k) @ right.reshape(*batch, k, math.prod(n))
+        return matrices.reshape((*batch, *m, *n)).astype(lhs.dtype)
 
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
         summed = product(inputs[0].shape[axis] for axis in self.lhs_contract)
         macs = outputs[0].elements * summed
         return Cost(2 * macs, macs)
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        matmul = cls(lhs_contract=(1,), rhs_contract=(0,))
+        batched = cls(lhs_contract=(3,), rhs_contract=(2,), lhs_batch=(0, 1), rhs_batch=(0, 1))
+        mixed = cls(lhs_contract=(0, -1), rhs_contract=(2, 0), lhs_batch=(2,), rhs_batch=(3,))
+        return [
+            Sample(matmul, (normal(3, 4), normal(4, 5)), "matrices"),
+            Sample(cls(lhs_contract=(1,), rhs_contract=(1,)), (normal(3, 4), normal(5, 4)), "rows with rows"),
+            Sample(cls(lhs_contract=(0,), rhs_contract=(0,)), (normal(4), normal(4, salt=1)), "vectors"),
+            Sample(cls(lhs_contract=(), rhs_contract=()), (normal(3), normal(2)), "every pair"),
+            Sample(cls(lhs_contract=(2,), rhs_contract=(0,)), (normal(2, 3, 4), normal(4, 5)), "rows of a batch"),
+            Sample(batched, (normal(2, 3, 4, 5), normal(2, 3, 5, 6)), "batched matrices"),
+            Sample(mixed, (normal(2, 3, 4, 5), normal(5, 6, 2, 4)), "axes in other orders"),
+            Sample(matmul, (ints(3, 4, low=-9), ints(4, 5, low=-9)), "integers", exact=True),
+            Sample(matmul, (normal(3, 4, dtype="float16"), normal(4, 5, dtype="float16")), "16 bits"),
+            Sample(matmul, (normal(3, 0), normal(0, 2)), "sums of nothing", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        def matmul() -> Op:
+            return cls(lhs_contract=(1,), rhs_contract=(0,))
+
+        def batched() -> Op:
+            return cls(lhs_contract=(2,), rhs_contract=(1,), lhs_batch=(0,), rhs_batch=(0,))
+
+        return [
+            ErrorSample(matmul, types("float32[3, 4]", "float32[5, 6]"), "float32[3, 4] and float32[5, 6]"),
+            ErrorSample(matmul, types("float32[3, 4]", "float64[4, 5]"), "different dtypes"),
+            ErrorSample(matmul, types("float32[3]", "float32[3]"), "axis 1 of a tensor with 1 axes"),
+            ErrorSample(matmul, types("bool[3, 4]", "bool[4, 5]"), "takes int or float"),
+            ErrorSample(batched, types("float32[2, 3, 4]", "float32[3, 4, 5]"), "batch axis 0"),
+            ErrorSample(
+                lambda: cls(lhs_contract=(0, 1), rhs_contract=(0,)),
+                types("float32[3, 4]", "float32[3, 4]"),
+                "lhs_contract has 2 entries",
+            ),
+            ErrorSample(
+                lambda: cls(lhs_contract=(0,), rhs_contract=(0,), lhs_batch=(0,), rhs_batch=(1,)),
+                types("float32[3, 4]", "float32[3, 4]"),
+                "an axis stands twice",
+            ),
+        ]
+
 
 class Conv(_Contraction):
     """Cross-correlation of x ``[N, C, *spatial]`` with w ``[O, C / groups, *kernel]``, over 1 to 3 spatial axes.
 
     ``y[n, o, p] = sum over c, q of x'[n, c, p * stride + q * window_dilation] * w[o, c, q]``, where x' is x with
-    ``input_dilation - 1`` zeros between neighbours and then ``padding`` zeros (low, high) around; negative padding cuts.
+    ``input_dilation - 1`` zeros between neighbours, then ``padding`` zeros (low, high) around; negative padding cuts.
     Output channel o sees the input channels of group ``o // (O / groups)``. Each spatial axis of the result has
     ``(size + low + high - window_dilation * (kernel - 1) - 1) // stride + 1`` elements.
     """
 
     name = "conv"
+    source = "Dumoulin, Visin, A guide to convolution arithmetic for deep learning, 2016; XLA operation semantics: Conv"
+    numerics = "16-bit floats are summed in float32; the order of the sum is open"
     operands = ("x", "w")
     access = (Access.WINDOW, Access.CONTRACT)
     stride: tuple[int, ...] = ()
@@ -164,21 +215,16 @@ class Conv(_Contraction):
         return x.with_shape((x.shape[0], w.shape[0], *sizes))
 
     def meaning(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-        dtype = self._sum_dtype(x)
+        dtype, kernel, spatial = self._sum_dtype(x), w.shape[2:], range(x.ndim - 2)
+        stride, dilation = self.stride, self.window_dilation
         padded = _padded(x.astype(dtype), self.input_dilation, self.padding)
-        kernel = w.shape[2:]
-        sizes = [
-            (size - dilation * (k - 1) - 1) // stride + 1
-            for size, dilation, k, stride in zip(padded.shape[2:], self.window_dilation, kernel, self.stride, strict=True)
-        ]
-        batch, groups, points = x.shape[0], self.groups, int(np.prod(sizes))
+        sizes = [(padded.shape[2 + k] - dilation[k] * (kernel[k] - 1) - 1) // stride[k] + 1 for k in spatial]
+        batch, groups, points = x.shape[0], self.groups, math.prod(sizes)
         weights = w.astype(dtype).reshape(groups, w.shape[0] // groups, w.shape[1], *kernel)
         total = np.zeros((batch, groups, w.shape[0] // groups, points), dtype)
         for offset in every(*map(range, kernel)):
-            at = [q * dilation for q, dilation in zip(offset, self.window_dilation, strict=True)]
-            read = tuple(
-                slice(a, a + (size - 1) * stride + 1, stride) for a, size, stride in zip(at, sizes, self.stride, strict=True)
-            )
+            first = [offset[k] * dilation[k] for k in spatial]
+            read = [slice(first[k], first[k] + (sizes[k] - 1) * stride[k] + 1, stride[k]) for k in spatial]
             seen = padded[(slice(None), slice(None), *read)].reshape(batch, groups, w.shape[1], points)
             total += weights[(..., *offset)] @ seen
         return total.reshape(batch, w.shape[0], *sizes).astype(x.dtype)
@@ -186,6 +232,40 @@ class Conv(_Contraction):
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
         macs = outputs[0].elements * product(inputs[1].shape[1:])
         return Cost(2 * macs, macs)
+
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        x, w = normal(2, 4, 7, 6), normal(6, 4, 3, 2)
+        uneven = cls(stride=(2, 1), padding=((1, 2), (0, 1)), window_dilation=(1, 2))
+        spread = cls(input_dilation=(2, 3), padding=((2, 1), (0, 3)))
+        return [
+            Sample(cls(), (x, w)),
+            Sample(uneven, (x, w), "stride, uneven padding, dilation"),
+            Sample(spread, (x, w), "input dilation (transposed)"),
+            Sample(cls(padding=((-1, 0), (1, -2))), (x, w), "negative padding cuts"),
+            Sample(cls(groups=2), (x, normal(6, 2, 3, 2)), "groups"),
+            Sample(cls(groups=4, padding=((1, 1), (1, 1))), (x, normal(4, 1, 3, 3)), "depthwise"),
+            Sample(cls(), (x, normal(5, 4, 1, 1)), "pointwise"),
+            Sample(cls(padding=((2, 0),)), (normal(2, 3, 8), normal(4, 3, 3)), "one axis, causal"),
+            Sample(cls(stride=(1, 2, 1)), (normal(1, 2, 4, 5, 4), normal(3, 2, 2, 3, 2)), "three axes"),
+            Sample(cls(), (normal(1, 3, 5, 5, dtype="float16"), normal(2, 3, 3, 3, dtype="float16")), "16 bits"),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        x, w = "float32[1, 4, 8, 8]", "float32[6, 4, 3, 3]"
+        return [
+            ErrorSample(cls, types(x, "float32[6, 3, 3, 3]"), "the channels: 4 and 3 differ"),
+            ErrorSample(lambda: cls(groups=4), types(x, "float32[6, 1, 3, 3]"), "6 output channels are no multiple"),
+            ErrorSample(lambda: cls(groups=0), types(x, w), "0 groups"),
+            ErrorSample(cls, types("float32[1, 4, 2, 8]", w), "2 is less than 3"),
+            ErrorSample(cls, types(x, "float32[6, 4, 3]"), "needs weights with 4 axes"),
+            ErrorSample(cls, types("float32[4, 8]", "float32[4, 8]"), "1 to 3 spatial axes"),
+            ErrorSample(lambda: cls(stride=(1,)), types(x, w), "stride has 1 entries, but there are 2 spatial axes"),
+            ErrorSample(lambda: cls(stride=(0, 1)), types(x, w), "stride [0, 1] has an entry below 1"),
+            ErrorSample(cls, types(x, "float64[6, 4, 3, 3]"), "different dtypes"),
+            ErrorSample(cls, types("int64[1, 4, 8, 8]", "int64[6, 4, 3, 3]"), "takes float"),
+        ]
 
 
 def _padded(x: np.ndarray, dilation: Sequence[int], padding: Sequence[tuple[int, int]]) -> np.ndarray:

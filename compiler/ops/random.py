@@ -27,6 +27,8 @@ class RandomBits(Op):
     """
 
     name = "random_bits"
+    source = "Salmon, Moraes, Dror, Shaw, Parallel random numbers: as easy as 1, 2, 3, SC 2011; jax.random.bits"
+    numerics = "equal on every target, bit for bit"
     family: ClassVar[str] = "random"
     operands = ("seed", "step")
     access = (Access.BROADCAST, Access.BROADCAST)
@@ -47,6 +49,27 @@ class RandomBits(Op):
 
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
         return Cost(_OPERATIONS * outputs[0].elements)
+
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        def case(seed: int, step: int, shape: tuple[int, ...], note: str) -> Sample:
+            return Sample(cls(shape=shape), (np.array(seed), np.array(step)), note, exact=True)
+
+        return [
+            case(0, 0, (3, 4), "zeros"),
+            case(42, 7, (5,), "a seed and a step"),
+            case(2**40 + 3, 1, (2, 2), "a seed of 64 bits"),
+            case(-1, 2**31 - 1, (2, 1, 3), "a negative seed, a late step"),
+            case(1, 2, (), "a scalar"),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(lambda: cls(shape=(2,)), types("int64[1]", "int64[]"), "the seed is int64[]"),
+            ErrorSample(lambda: cls(shape=(2,)), types("int64[]", "int32[]"), "the step is int64[]"),
+            ErrorSample(lambda: cls(shape=(-2,)), types("int64[]", "int64[]"), "is negative"),
+        ]
 
 
 def _words(value: np.ndarray) -> Pair:

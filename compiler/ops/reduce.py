@@ -11,7 +11,7 @@ from ..ir.dims import decide
 from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Precision, Sample, Shapes, Size
 from ..ir.types import DType, TensorType
 from .rules import need_at_most, need_kind, normal_axes, normal_axis, widened
-from .samples import ints, normal, positive, types
+from .samples import ints, normal, types
 
 
 class _Ordered(Op):
@@ -33,6 +33,27 @@ class Reduction(_Ordered):
     """The NumPy function. It gets 16-bit floats as float32."""
     empty: ClassVar[bool] = True
     """Whether no elements at all have a result."""
+
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        x = normal(2, 3, 4)
+        specials = np.array([[1, np.nan, 2], [np.inf, 1, 2], [-np.inf, 0, 1]], np.float32)
+        return [
+            Sample(cls(), (x,), "all axes"),
+            Sample(cls(axes=-1), (x,), "the last axis"),
+            Sample(cls(axes=(0, 2), keep=True), (x,), "keeps axes of size 1"),
+            Sample(cls(axes=()), (x,), "no axis"),
+            Sample(cls(axes=0), (ints(3, 4, low=-5, high=6),), "integers", exact=True),
+            Sample(cls(axes=1), (specials,), "infinities, NaN"),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(lambda: cls(axes=2), types("float32[3, 4]"), "axis 2 of a tensor with 2 axes"),
+            ErrorSample(lambda: cls(axes=(0, -2)), types("float32[3, 4]"), "an axis stands twice"),
+            ErrorSample(cls, types("bool[3]"), "takes int or float"),
+        ]
 
     def canonical(self, x: TensorType) -> Reduction:
         axes = range(x.rank) if self.axes is None else (self.axes,) if isinstance(self.axes, int) else self.axes
@@ -72,38 +93,68 @@ class ReduceSum(Reduction):
     """The sum over the axes."""
 
     name = "reduce_sum"
+    numerics = "integers wrap; 16-bit floats are summed in float32; nothing sums to 0; the order of floats is open"
+    source = "numpy.sum"
     precision_class = Precision.KEEP
     compute = _sum
+
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        empty = Sample(cls(axes=0), (normal(0, 3),), "of nothing", exact=True)
+        return [*super().samples(), empty]
 
 
 class ReduceProd(Reduction):
     """The product over the axes."""
 
     name = "reduce_prod"
+    numerics = "integers wrap; 16-bit floats are multiplied in float32; nothing gives 1"
+    source = "numpy.prod"
     precision_class = Precision.KEEP
     compute = _prod
+
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        empty = Sample(cls(axes=0), (normal(0, 3),), "of nothing", exact=True)
+        return [*super().samples(), empty]
 
 
 class ReduceMax(Reduction):
     """The largest element over the axes."""
 
     name = "reduce_max"
+    numerics = "NaN if one is NaN; no elements are refused"
+    source = "numpy.max"
     empty = False
     compute = np.max
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        empty = ErrorSample(lambda: cls(axes=0), types("float32[0, 3]"), "has no elements along the axes [0]")
+        return [*super().error_samples(), empty]
 
 
 class ReduceMin(Reduction):
     """The smallest element over the axes."""
 
     name = "reduce_min"
+    numerics = "NaN if one is NaN; no elements are refused"
+    source = "numpy.min"
     empty = False
     compute = np.min
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        empty = ErrorSample(lambda: cls(axes=0), types("float32[0, 3]"), "has no elements along the axes [0]")
+        return [*super().error_samples(), empty]
 
 
 class ArgMax(_Ordered):
     """Where along the axis the largest element stands, as int64."""
 
     name = "arg_max"
+    numerics = "the lowest of equal places; NaN counts as the largest"
+    source = "numpy.argmax"
     gradient = "zero"
     axis: int = -1
     keep: bool = False
@@ -120,6 +171,24 @@ class ArgMax(_Ordered):
     def meaning(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(np.argmax(widened(x), axis=self.axis, keepdims=self.keep)).astype(np.int64)
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        ties = np.array([[1, 3, 3, 0], [2, 2, 2, 2], [1, np.nan, 5, np.nan], [-np.inf] * 4], np.float32)
+        return [
+            Sample(cls(), (normal(3, 4),), exact=True),
+            Sample(cls(axis=0, keep=True), (normal(3, 4),), "keeps the axis", exact=True),
+            Sample(cls(axis=1), (ints(3, 9, high=4),), "integers", exact=True),
+            Sample(cls(), (ties,), "ties and NaN", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(cls, types("float32[3, 0]"), "has no elements along axis 1"),
+            ErrorSample(cls, types("float32[]"), "axis -1 of a tensor with 0 axes"),
+            ErrorSample(cls, types("bool[3]"), "takes int or float"),
+        ]
+
 
 class CumulativeSum(_Ordered):
     """The sum of an element and all before it along the axis.
@@ -128,6 +197,8 @@ class CumulativeSum(_Ordered):
     """
 
     name = "cumulative_sum"
+    numerics = "integers wrap; 16-bit floats are summed in float32"
+    source = "ONNX CumSum"
     precision_class = Precision.KEEP
     axis: int = -1
     exclusive: bool = False
@@ -149,11 +220,29 @@ class CumulativeSum(_Ordered):
         sums = sums[::-1] if self.reverse else sums
         return np.moveaxis(sums, 0, self.axis).astype(x.dtype)
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        every = [(exclusive, reverse) for exclusive in (False, True) for reverse in (False, True)]
+        return [
+            *(Sample(cls(axis=1, exclusive=a, reverse=b), (normal(3, 4, 2),)) for a, b in every),
+            Sample(cls(), (ints(3, 4),), "integers", exact=True),
+            Sample(cls(exclusive=True), (normal(3, 1),), "one element", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(lambda: cls(axis=1), types("float32[3]"), "axis 1 of a tensor with 1 axes"),
+            ErrorSample(cls, types("bool[3]"), "takes int or float"),
+        ]
+
 
 class TopK(_Ordered):
     """The k largest elements along the axis, the largest first, and where they stand (int64)."""
 
     name = "top_k"
+    numerics = "falling order, the lowest of equal places first; NaN counts as the largest"
+    source = "ONNX TopK; jax.lax.top_k"
     results = ("values", "indices")
     k: Size
     axis: int = -1
@@ -173,6 +262,25 @@ class TopK(_Ordered):
         order = np.flip(np.argsort(backward, axis=self.axis, kind="stable"), self.axis)
         indices = x.shape[self.axis] - 1 - np.take(order, range(int(self.k)), axis=self.axis)
         return np.take_along_axis(x, indices, self.axis), indices.astype(np.int64)
+
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        ties = np.array([[1, 3, 3, 0], [2, 2, 2, 2], [-np.inf, 1, np.inf, 1]], np.float32)
+        return [
+            Sample(cls(k=3), (normal(2, 5),), exact=True),
+            Sample(cls(k=2, axis=0), (normal(4, 3),), "another axis", exact=True),
+            Sample(cls(k=3), (ties,), "ties", exact=True),
+            Sample(cls(k=2), (np.array([1, np.nan, 2], np.float32),), "NaN first", exact=True),
+            Sample(cls(k=4), (ints(3, 4, low=-3, high=3),), "all of the integers, sorted", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(lambda: cls(k=6), types("float32[2, 5]"), "6 is more than 5"),
+            ErrorSample(lambda: cls(k=1, axis=2), types("float32[2, 5]"), "axis 2 of a tensor with 2 axes"),
+            ErrorSample(lambda: cls(k=1), types("bool[5]"), "takes int or float"),
+        ]
 
 
 OPS: tuple[type[Op], ...] = (ReduceSum, ReduceMax, ReduceMin, ReduceProd, ArgMax, CumulativeSum, TopK)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from ..ir.dims import AnyDim, ceildiv, decide, maximum, product
+from ..ir.dims import AnyDim, ceildiv, maximum
 from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Sample, Shapes, Sizes
 from ..ir.types import TensorType
 from .rules import need_at_least, need_at_most, need_length, need_same_dtype, normal_axes, normal_axis
-from .samples import ints, normal, types
+from .samples import bools, ints, normal, types
 
 
 class _Move(Op):
     """Base: no arithmetic."""
 
     family: ClassVar[str] = "shape"
+    numerics: ClassVar[str] = "exact"
 
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
         return Cost(0)
@@ -31,6 +32,7 @@ class Reshape(_Move):
     """The elements in row-major order under another shape."""
 
     name = "reshape"
+    source = "numpy.reshape"
     access = (Access.RESHAPE,)
     shape: Sizes
 
@@ -43,11 +45,29 @@ class Reshape(_Move):
     def meaning(self, x: np.ndarray) -> np.ndarray:
         return x.reshape(_known(self.shape))
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        return [
+            Sample(cls(shape=(4, 6)), (normal(2, 3, 4),), exact=True),
+            Sample(cls(shape=()), (normal(1, 1),), "to a scalar", exact=True),
+            Sample(cls(shape=(1, 1, 3)), (ints(3),), "new axes", exact=True),
+            Sample(cls(shape=(3, 0)), (normal(0, 7),), "empty", exact=True),
+            Sample(cls(shape=(4,)), (bools(2, 2),), "bools", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(lambda: cls(shape=(5, 5)), types("float32[2, 3, 4]"), "float32[2, 3, 4] to float32[5, 5]"),
+            ErrorSample(lambda: cls(shape=(-1,)), types("float32[2, 3]"), "6 and -1 differ"),
+        ]
+
 
 class Transpose(_Move):
     """The axes in another order: axis k of the result is axis ``axes[k]`` of x."""
 
     name = "transpose"
+    source = "numpy.transpose"
     access = (Access.PERMUTE,)
     axes: tuple[int, ...]
 
@@ -61,6 +81,22 @@ class Transpose(_Move):
     def meaning(self, x: np.ndarray) -> np.ndarray:
         return x.transpose(self.axes)
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        return [
+            Sample(cls(axes=(2, 0, 1)), (normal(2, 3, 4),), exact=True),
+            Sample(cls(axes=(-1, 0)), (ints(2, 3),), "counted from the end", exact=True),
+            Sample(cls(axes=()), (normal(),), "a scalar", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(lambda: cls(axes=(0, 1)), types("float32[2, 3, 4]"), "axes has 2 entries, but there are 3"),
+            ErrorSample(lambda: cls(axes=(0, -2)), types("float32[2, 3]"), "an axis stands twice in [0, -2]"),
+            ErrorSample(lambda: cls(axes=(0, 2)), types("float32[2, 3]"), "axis 2 of a tensor with 2 axes"),
+        ]
+
 
 class Broadcast(_Move):
     """x repeated to a larger shape: axis k of x becomes axis ``axes[k]`` of the result.
@@ -69,6 +105,7 @@ class Broadcast(_Move):
     """
 
     name = "broadcast"
+    source = "XLA operation semantics: BroadcastInDim"
     access = (Access.BROADCAST,)
     shape: Sizes
     axes: tuple[int, ...]
@@ -93,11 +130,31 @@ class Broadcast(_Move):
             shape[axis] = size
         return np.broadcast_to(x.reshape(shape), _known(self.shape)).copy()
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        return [
+            Sample(cls(shape=(2, 3, 4), axes=(1, 2)), (normal(3, 4),), "a new first axis", exact=True),
+            Sample(cls(shape=(2, 3, 4), axes=(0, 2)), (normal(2, 4),), "a new middle axis", exact=True),
+            Sample(cls(shape=(2, 3, 4), axes=(0, 1, 2)), (normal(2, 1, 4),), "repeats a size of 1", exact=True),
+            Sample(cls(shape=(2, 3), axes=()), (ints(),), "a scalar", exact=True),
+            Sample(cls(shape=(0, 3), axes=(0, 1)), (normal(1, 3),), "to nothing", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(lambda: cls(shape=(2, 3), axes=(0,)), types("float32[3]"), "to float32[2, 3]: 3 and 2 differ"),
+            ErrorSample(lambda: cls(shape=(3, 2), axes=(1, 0)), types("float32[2, 3]"), "do not rise"),
+            ErrorSample(lambda: cls(shape=(2, 3), axes=()), types("float32[3]"), "axes has 0 entries"),
+            ErrorSample(lambda: cls(shape=(2, 3), axes=(2,)), types("float32[3]"), "axis 2 of a tensor with 2 axes"),
+        ]
+
 
 class Concat(_Move):
     """The operands one after another along an axis."""
 
     name = "concat"
+    source = "numpy.concatenate"
     operands = ("xs*",)
     access = (Access.OPAQUE,)
     axis: int = 0
@@ -124,11 +181,30 @@ class Concat(_Move):
     def meaning(self, xs: Sequence[np.ndarray]) -> np.ndarray:
         return np.concatenate(xs, axis=self.axis)
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        return [
+            Sample(cls(axis=1), (normal(2, 3), normal(2, 1), normal(2, 4)), exact=True),
+            Sample(cls(axis=-1), (ints(2, 3),), "one operand", exact=True),
+            Sample(cls(), (bools(2, 3), bools(0, 3)), "nothing added", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(cls, (), "one operand at least"),
+            ErrorSample(cls, types("float32[2, 3]", "float32[2, 4]"), "float32[2, 4] along axis 0: 3 and 4"),
+            ErrorSample(cls, types("float32[2, 3]", "float32[3]"), "different numbers of axes"),
+            ErrorSample(cls, types("float32[2]", "int64[2]"), "different dtypes"),
+            ErrorSample(cls, types("float32[]", "float32[]"), "axis 0 of a tensor with 0 axes"),
+        ]
+
 
 class Slice(_Move):
     """``x[start:stop:stride]`` along every axis, with 0 <= start <= stop <= size and stride >= 1."""
 
     name = "slice"
+    source = "XLA operation semantics: Slice"
     access = (Access.OPAQUE,)
     start: Sizes
     stop: Sizes
@@ -155,11 +231,30 @@ class Slice(_Move):
     def meaning(self, x: np.ndarray) -> np.ndarray:
         return x[tuple(map(slice, _known(self.start), _known(self.stop), self.stride))]
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        return [
+            Sample(cls(start=(0, 1), stop=(2, 4)), (normal(3, 5),), exact=True),
+            Sample(cls(start=(1, 0), stop=(7, 5), stride=(3, 2)), (normal(7, 5),), "strides", exact=True),
+            Sample(cls(start=(2,), stop=(2,)), (ints(5),), "empty", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(lambda: cls(start=(0,), stop=(6,)), types("float32[5]"), "6 is more than 5"),
+            ErrorSample(lambda: cls(start=(-1,), stop=(3,)), types("float32[5]"), "-1 is less than 0"),
+            ErrorSample(lambda: cls(start=(4,), stop=(3,)), types("float32[5]"), "4 is more than 3"),
+            ErrorSample(lambda: cls(start=(0,), stop=(3,), stride=(-1,)), types("float32[5]"), "reverse first"),
+            ErrorSample(lambda: cls(start=(0,), stop=(3,)), types("float32[5, 5]"), "start has 1 entries"),
+        ]
+
 
 class Reverse(_Move):
     """x with the order of elements turned around along the axes."""
 
     name = "reverse"
+    source = "XLA operation semantics: Rev"
     access = (Access.OPAQUE,)
     axes: tuple[int, ...]
 
@@ -172,6 +267,20 @@ class Reverse(_Move):
     def meaning(self, x: np.ndarray) -> np.ndarray:
         return np.flip(x, self.axes)
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        return [
+            Sample(cls(axes=(0, -1)), (normal(2, 3, 4),), exact=True),
+            Sample(cls(axes=(1,)), (ints(2, 3),), "one axis", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(lambda: cls(axes=(1,)), types("float32[5]"), "axis 1 of a tensor with 1 axes"),
+            ErrorSample(lambda: cls(axes=(0, 0)), types("float32[5]"), "an axis stands twice"),
+        ]
+
 
 class Pad(_Move):
     """x with ``fill`` around and between its elements.
@@ -181,6 +290,7 @@ class Pad(_Move):
     """
 
     name = "pad"
+    source = "XLA operation semantics: Pad"
     operands = ("x", "fill")
     access = (Access.OPAQUE, Access.BROADCAST)
     low: Sizes
@@ -212,6 +322,29 @@ class Pad(_Move):
         low, high = _known(self.low), _known(self.high)
         around = np.pad(spread, [(max(a, 0), max(b, 0)) for a, b in zip(low, high, strict=True)], constant_values=fill)
         return around[tuple(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, around.shape, strict=True))]
+
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        x, fill = normal(2, 3), np.array(0.5, np.float32)
+        return [
+            Sample(cls(low=(1, 0), high=(0, 2)), (x, fill), exact=True),
+            Sample(cls(low=(0, 1), high=(1, 0), interior=(2, 1)), (x, fill), "between", exact=True),
+            Sample(cls(low=(-1, 1), high=(2, -2)), (x, fill), "cuts and pads", exact=True),
+            Sample(cls(low=(0, -2), high=(-1, -1), interior=(1, 1)), (x, fill), "cuts what it spread", exact=True),
+            Sample(cls(low=(1,), high=(1,)), (ints(3), np.array(-1)), "integers", exact=True),
+            Sample(cls(low=(0,), high=(1,)), (bools(3), np.array(True)), "bools", exact=True),
+            Sample(cls(low=(2,), high=(1,), interior=(3,)), (normal(0), fill), "nothing but fill", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(lambda: cls(low=(-2,), high=(-2,)), types("float32[3]", "float32[]"), "-1 is less than 0"),
+            ErrorSample(lambda: cls(low=(0,), high=(0,)), types("float32[3]", "float32[1]"), "the fill is a scalar"),
+            ErrorSample(lambda: cls(low=(0,), high=(0,)), types("float32[3]", "int64[]"), "different dtypes"),
+            ErrorSample(lambda: cls(low=(0,), high=(0, 0)), types("float32[3]", "float32[]"), "high has 2 entries"),
+            ErrorSample(lambda: cls(low=(0,), high=(0,), interior=(-1,)), types("float32[3]", "float32[]"), "negative"),
+        ]
 
 
 OPS: tuple[type[Op], ...] = (Reshape, Transpose, Broadcast, Concat, Slice, Reverse, Pad)

@@ -9,8 +9,8 @@ from pydantic import Field, InstanceOf
 
 from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Sample, Shapes, Size
 from ..ir.types import DType, Literal, TensorType
-from .rules import need_kind, widened
-from .samples import ints, normal, types
+from .rules import widened
+from .samples import bools, ints, normal, special, types
 
 
 class _Source(Op):
@@ -27,6 +27,8 @@ class Constant(_Source):
     """An array that is known when the program is compiled."""
 
     name = "constant"
+    source = "ONNX Constant"
+    numerics = "exact"
     operands = ()
     access = ()
     value: InstanceOf[Literal] = Field(json_schema_extra={"internal": True})
@@ -41,11 +43,22 @@ class Constant(_Source):
     def meaning(self) -> np.ndarray:
         return self.value.array()
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        return [
+            Sample(cls(value=Literal.of(normal(2, 3))), (), exact=True),
+            Sample(cls(value=Literal.of(special())), (), "zeros, infinities, NaN"),
+            Sample(cls(value=Literal.of(ints(4, low=-9))), (), "integers", exact=True),
+            Sample(cls(value=Literal.of(True)), (), "a scalar", exact=True),
+        ]
+
 
 class Iota(_Source):
     """0, 1, 2, ..., length - 1, along one axis."""
 
     name = "iota"
+    source = "XLA operation semantics: Iota; numpy.arange"
+    numerics = "exact up to the whole numbers that the dtype has"
     operands = ()
     access = ()
     length: Size
@@ -59,11 +72,28 @@ class Iota(_Source):
     def meaning(self) -> np.ndarray:
         return np.arange(int(self.length)).astype(self.dtype.numpy)
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        return [
+            Sample(cls(length=5), (), exact=True),
+            Sample(cls(length=0), (), "empty", exact=True),
+            Sample(cls(length=5, dtype=DType.FLOAT32), (), "floats", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(lambda: cls(length=3, dtype=DType.BOOL), (), "counts in int or float"),
+            ErrorSample(lambda: cls(length=-1), (), "is negative"),
+        ]
+
 
 class Dimension(_Source):
     """A size that is found at run time, as an int64 scalar."""
 
     name = "dimension"
+    source = "ONNX Shape"
+    numerics = "exact"
     operands = ()
     access = ()
     size: Size
@@ -74,6 +104,12 @@ class Dimension(_Source):
     def meaning(self) -> np.ndarray:
         return np.asarray(int(self.size), np.int64)
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        return [
+            Sample(cls(size=7), (), exact=True),
+        ]
+
 
 class Cast(_Source):
     """The values of x in another dtype.
@@ -83,6 +119,8 @@ class Cast(_Source):
     """
 
     name = "cast"
+    source = "XLA operation semantics: ConvertElementType; IEEE 754-2019, 5.4"
+    numerics = "float to int saturates, NaN gives 0; int to int keeps the low bits; NaN to bool is true"
     access = (Access.SAME,)
     gradient = "differentiable"
     dtype: DType
@@ -99,6 +137,24 @@ class Cast(_Source):
                 return _saturated(x.astype(np.float64), target)
             return x.astype(target)
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        floats = np.array([-1e30, -2.7, -0.5, 0, 0.5, 2.7, 300, 1e30, np.inf, -np.inf, np.nan], np.float32)
+        whole = np.array([-1, 0, 1, 127, 128, 255, 256, 2**31, -(2**31) - 1])
+        dtypes = (DType.INT8, DType.UINT8, DType.INT32, DType.UINT32, DType.INT64)
+        return [
+            *(Sample(cls(dtype=dtype), (floats,), "float to int saturates", exact=True) for dtype in dtypes),
+            *(Sample(cls(dtype=dtype), (whole,), "int to int wraps", exact=True) for dtype in dtypes),
+            *(Sample(cls(dtype=dtype), (bools(5),), "bool to number", exact=True) for dtype in DType),
+            Sample(cls(dtype=DType.BOOL), (floats,), "float to bool", exact=True),
+            Sample(cls(dtype=DType.BOOL), (whole,), "int to bool", exact=True),
+            Sample(cls(dtype=DType.FLOAT32), (whole,), "int to float", exact=True),
+            Sample(cls(dtype=DType.FLOAT32), (normal(5, dtype="float64"),), "rounds to the nearest", exact=True),
+            Sample(cls(dtype=DType.FLOAT16), (normal(5),), "rounds to the nearest", exact=True),
+            Sample(cls(dtype=DType.BFLOAT16), (normal(5),), "rounds to the nearest", exact=True),
+            Sample(cls(dtype=DType.FLOAT32), (normal(5, dtype="bfloat16"),), "widens", exact=True),
+        ]
+
 
 def _saturated(x: np.ndarray, target: np.dtype) -> np.ndarray:
     low, high = int(np.iinfo(target).min), int(np.iinfo(target).max)
@@ -112,6 +168,8 @@ class Bitcast(_Source):
     """The bits of x read as another dtype of the same width: int or uint as float, or back, or one as the other."""
 
     name = "bitcast"
+    source = "XLA operation semantics: BitcastConvertType"
+    numerics = "exact; which bits a NaN has is undefined"
     access = (Access.SAME,)
     dtype: DType
 
@@ -132,11 +190,29 @@ class Bitcast(_Source):
             return x.view(np.float32).astype(target)
         return np.ascontiguousarray(x).view(target).reshape(x.shape)
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        return [
+            Sample(cls(dtype=DType.UINT32), (normal(2, 3),), "float as word", exact=True),
+            Sample(cls(dtype=DType.FLOAT32), (normal(2, 3).view(np.uint32),), "word as float", exact=True),
+            Sample(cls(dtype=DType.INT32), (ints(4, high=2**32, dtype="uint32"),), "unsigned as signed", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            ErrorSample(lambda: cls(dtype=DType.INT64), types("float32[3]"), "has 4 bytes an element, int64 8"),
+            ErrorSample(lambda: cls(dtype=DType.UINT8), types("bool[3]"), "between int and float"),
+            ErrorSample(lambda: cls(dtype=DType.BFLOAT16), types("float16[3]"), "between int and float"),
+        ]
+
 
 class StopGradient(_Source):
     """x, through which no gradient flows."""
 
     name = "stop_gradient"
+    source = "jax.lax.stop_gradient"
+    numerics = "exact"
     access = (Access.SAME,)
 
     def infer(self, shapes: Shapes, x: TensorType) -> TensorType:
@@ -144,6 +220,12 @@ class StopGradient(_Source):
 
     def meaning(self, x: np.ndarray) -> np.ndarray:
         return x
+
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        return [
+            Sample(cls(), (normal(2, 3),), exact=True),
+        ]
 
 
 OPS: tuple[type[Op], ...] = (Constant, Iota, Dimension, Cast, Bitcast, StopGradient)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import product as every
 from typing import ClassVar
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..ir.dims import AnyDim, floordiv
 from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Precision, Sample, Shapes
-from ..ir.types import TensorType
+from ..ir.types import DType, TensorType
 from .rules import lowest, need_at_least, need_kind, need_length, need_same_dtype, widened
 from .samples import ints, normal, types
 
@@ -28,6 +29,40 @@ class Window(Op):
     stride: tuple[int, ...] = ()
     padding: tuple[tuple[int, int], ...] = ()
     dilation: tuple[int, ...] = ()
+
+    @classmethod
+    def settings(cls) -> list[Window]:
+        """One for each freedom, for images [2, 3, 6, 5]."""
+        return [
+            cls(kernel=(1, 1, 2, 2), stride=(1, 1, 2, 2)),
+            cls(kernel=(1, 1, 3, 2), padding=((0, 0), (0, 0), (1, 1), (0, 1))),
+            cls(kernel=(1, 1, 2, 3), stride=(1, 1, 2, 1), dilation=(1, 1, 3, 1)),
+            cls(kernel=(1, 3, 1, 1), padding=((0, 0), (1, 1), (0, 0), (0, 0))),
+        ]
+
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        notes = ("strides", "uneven padding", "dilation", "across channels")
+        gap = cls(kernel=(1,), stride=(2,), padding=((1, 1),))
+        return [
+            *(Sample(op, (normal(2, 3, 6, 5),), note) for op, note in zip(cls.settings(), notes, strict=True)),
+            Sample(cls(kernel=(2, 2)), (ints(3, 4, low=-9),), "integers", exact=True),
+            Sample(cls(kernel=(2,)), (np.array([1, np.nan, 2, 3, -np.inf], np.float32),), "infinity, NaN"),
+            Sample(gap, (normal(3),), "windows of padding only", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        rest = types("float32[4]") if cls.operands == ("x", "dy") else ()
+        image, line = (*types("float32[3, 3]"), *rest), (*types("float32[4]"), *rest)
+        return [
+            ErrorSample(lambda: cls(kernel=(2,)), image, "kernel has 1 entries, but there are 2 axes"),
+            ErrorSample(lambda: cls(kernel=(5,)), line, "4 is less than 5"),
+            ErrorSample(lambda: cls(kernel=(0,)), line, "kernel [0] has an entry below 1"),
+            ErrorSample(lambda: cls(kernel=(2,), stride=(0,)), line, "stride [0] has an entry below 1"),
+            ErrorSample(lambda: cls(kernel=(2,), padding=((-1, 0),)), line, "has a negative entry"),
+            ErrorSample(lambda: cls(kernel=(2,)), (*types("bool[4]"), *rest), "takes"),
+        ]
 
     def canonical(self, x: TensorType, *others: TensorType) -> Window:
         ones = (1,) * x.rank
@@ -60,7 +95,7 @@ class Window(Op):
         return self.grid(shapes, x)
 
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
-        return Cost(outputs[0].elements * int(np.prod(self.kernel, dtype=int)))
+        return Cost(outputs[0].elements * math.prod(self.kernel))
 
     def _views(self, x: np.ndarray, fill: float) -> Iterator[np.ndarray]:
         """For each place in the window, in row-major order: what stands there, for all windows."""
@@ -78,6 +113,8 @@ class WindowSum(Window):
     """The sum of each window; what lies outside x counts 0."""
 
     name = "window_sum"
+    source = "XLA operation semantics: ReduceWindow"
+    numerics = "integers wrap; 16-bit floats are summed in float32; padding adds 0"
     precision_class = Precision.KEEP
 
     def meaning(self, x: np.ndarray) -> np.ndarray:
@@ -92,6 +129,8 @@ class WindowMax(Window):
     """The largest element of each window; what lies outside x counts as less than anything."""
 
     name = "window_max"
+    source = "XLA operation semantics: ReduceWindow"
+    numerics = "NaN if one is NaN; a window of padding only gives -inf, or the least integer"
 
     def meaning(self, x: np.ndarray) -> np.ndarray:
         wide = widened(x)
@@ -109,6 +148,8 @@ class WindowMaxGrad(Window):
     """
 
     name = "window_max_grad"
+    source = "XLA operation semantics: SelectAndScatter"
+    numerics = "of equal places the first in row-major order takes all; NaN counts as the largest"
     operands = ("x", "dy")
     access = (Access.WINDOW, Access.WINDOW)
     gradient = "refused: the second derivative of a maximum"
@@ -138,7 +179,31 @@ class WindowMaxGrad(Window):
         return result.reshape(x.shape).astype(x.dtype)
 
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
-        return Cost(inputs[1].elements * int(np.prod(self.kernel, dtype=int)))
+        return Cost(inputs[1].elements * math.prod(self.kernel))
+
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        x = normal(2, 3, 6, 5)
+        grids = [WindowMax(**op.fields()) for op in cls.settings()]
+        dys = [normal(*op.canonical(_type(x)).meaning(x).shape, salt=1) for op in grids]
+        notes = ("strides", "uneven padding", "dilation", "across channels")
+        ties = np.array([1, 1, 0, 2, 2, 2], np.float32)
+        return [
+            *(Sample(op, (x, dy), note) for op, dy, note in zip(cls.settings(), dys, notes, strict=True)),
+            Sample(cls(kernel=(3,)), (ties, np.array([1, 10, 100, 1000], np.float32)), "ties", exact=True),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [
+            *super().error_samples(),
+            ErrorSample(lambda: cls(kernel=(2,)), types("float32[4]", "float32[4]"), "where float32[3] is needed"),
+            ErrorSample(lambda: cls(kernel=(2,)), types("float32[4]", "float32[1, 3]"), "where float32[3] is needed"),
+        ]
+
+
+def _type(x: np.ndarray) -> TensorType:
+    return TensorType(DType.of(x), x.shape)
 
 
 OPS: tuple[type[Op], ...] = (WindowSum, WindowMax, WindowMaxGrad)
