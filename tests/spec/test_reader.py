@@ -168,7 +168,9 @@ def test_number_of_nodes_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_alias_bomb() -> None:
-    bomb = "a: &a [x, x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(20))
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(20)
+    )
     start = time.perf_counter()
     assert "is an anchor" in str(refused(bomb))
     assert time.perf_counter() - start < 0.5
