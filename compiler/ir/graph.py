@@ -130,7 +130,7 @@ def infer_types(
 ) -> tuple[TensorType, ...]:
     """Result types of ``op``, sizes checked. Raises `OpError`."""
     try:
-        inferred = op.infer(shapes, *arguments, regions=regions) if regions else op.infer(shapes, *arguments)  # type: ignore[call-arg]
+        inferred = op.infer(shapes, *arguments, regions=regions) if regions else op.infer(shapes, *arguments)
         types = inferred if isinstance(inferred, tuple) else (inferred,)
         for type in types:
             check_size(type)

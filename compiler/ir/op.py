@@ -150,14 +150,14 @@ class Op(BaseModel):
         """The same op with attributes in normal form for operands of these types (axes counted from 0, ...)."""
         return self
 
-    def infer(self, shapes: Shapes, *types: Any) -> Infer:
+    def infer(self, shapes: Shapes, *types: Any, **regions: Any) -> Infer:
         """Result types from operand types (None for an optional operand left out, a list for a variadic one).
 
         Raises `OpError`. A composite that does not define it has the types of its decomposition.
         """
         raise NotImplementedError(f"{type(self).__name__} declares no shape rule")
 
-    def meaning(self, *arrays: Any) -> Any:
+    def meaning(self, *arrays: Any, **regions: Any) -> Any:
         """The result, by plain NumPy, slow and obvious. Attributes hold no symbols any more. Primitives only.
 
         Must work for every dtype it accepts and never assume float32: the reference runs it in float64.

@@ -121,7 +121,7 @@ class Literal:
 
     def array(self) -> np.ndarray:
         """A read-only NumPy array."""
-        shape = tuple(int(size) for size in self.type.shape)
+        shape = tuple(int(size) for size in self.type.shape)  # type: ignore[arg-type]
         return np.frombuffer(self.data, dtype=self.type.dtype.numpy).reshape(shape)
 
     def __str__(self) -> str:

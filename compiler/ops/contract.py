@@ -13,7 +13,7 @@ import numpy as np
 from ..ir.dims import AnyDim, decide, floordiv, product
 from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Precision, Sample, Shapes
 from ..ir.types import DType, TensorType
-from .rules import need_at_least, need_kind, need_length, need_same_dtype, normal_axes
+from .rules import need_at_least, need_kind, need_length, need_positive, need_same_dtype, normal_axes
 from .samples import ints, normal, types
 
 Multiply = OneOf["highest", "tf32", "bf16"]
@@ -183,20 +183,20 @@ class Conv(_Contraction):
         if w.rank != x.rank:
             raise OpError(f"conv: {x} needs weights with {x.rank} axes, not {w}")
         ones = (1,) * spatial
-        filled = {
+        steps = {
             "stride": self.stride or ones,
-            "padding": self.padding or ((0, 0),) * spatial,
             "input_dilation": self.input_dilation or ones,
             "window_dilation": self.window_dilation or ones,
         }
-        for field, given in filled.items():
+        for field, given in steps.items():
             need_length("conv", field, given, spatial, f"spatial axes in {x}")
-            if field != "padding" and min(given) < 1:
-                raise OpError(f"conv: {field} {list(given)} has an entry below 1")
+            need_positive("conv", field, given)
+        padding = self.padding or ((0, 0),) * spatial
+        need_length("conv", "padding", padding, spatial, f"spatial axes in {x}")
         if self.groups < 1:
             raise OpError(f"conv: {self.groups} groups")
         accumulate = None if self.accumulate is _default_sum(x.dtype) else self.accumulate
-        return self.model_copy(update={**filled, "accumulate": accumulate})
+        return self.model_copy(update={**steps, "padding": padding, "accumulate": accumulate})
 
     def infer(self, shapes: Shapes, x: TensorType, w: TensorType) -> TensorType:
         need_kind("conv", x, "float")
@@ -221,12 +221,13 @@ class Conv(_Contraction):
         sizes = [(padded.shape[2 + k] - dilation[k] * (kernel[k] - 1) - 1) // stride[k] + 1 for k in spatial]
         batch, groups, points = x.shape[0], self.groups, math.prod(sizes)
         weights = w.astype(dtype).reshape(groups, w.shape[0] // groups, w.shape[1], *kernel)
+        weights = np.moveaxis(weights, (0, 1, 2), (-3, -2, -1))
         total = np.zeros((batch, groups, w.shape[0] // groups, points), dtype)
         for offset in every(*map(range, kernel)):
             first = [offset[k] * dilation[k] for k in spatial]
             read = [slice(first[k], first[k] + (sizes[k] - 1) * stride[k] + 1, stride[k]) for k in spatial]
             seen = padded[(slice(None), slice(None), *read)].reshape(batch, groups, w.shape[1], points)
-            total += weights[(..., *offset)] @ seen
+            total += weights[offset] @ seen
         return total.reshape(batch, w.shape[0], *sizes).astype(x.dtype)
 
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:

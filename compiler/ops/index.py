@@ -192,7 +192,7 @@ class ScatterElements(_Indexed):
         return x
 
     def meaning(self, x: np.ndarray, indices: np.ndarray, updates: np.ndarray) -> np.ndarray:
-        places = list(np.indices(indices.shape, sparse=True))
+        places: list[np.ndarray] = list(np.indices(indices.shape, sparse=True))
         places[self.axis] = indices
         return _written(self.mode, x, tuple(places), updates)
 

@@ -50,6 +50,12 @@ def need_length(what: str, field: str, given: Sequence[object], length: int, per
         raise OpError(f"{what}: {field} has {len(given)} entries, but there are {length} {per}")
 
 
+def need_positive(what: str, field: str, given: Sequence[int]) -> None:
+    """Raises `OpError` unless every entry of an attribute is 1 or more."""
+    if min(given, default=1) < 1:
+        raise OpError(f"{what}: {field} {list(given)} has an entry below 1")
+
+
 def need_at_most(shapes: Shapes, left: AnyDim, right: AnyDim, what: str) -> None:
     """Raises `OpError` if ``left`` is always above ``right``; if it may be or not, that becomes a guard."""
     answer = decide(left, "<=", right)

@@ -12,7 +12,7 @@ import numpy as np
 from ..ir.dims import AnyDim, floordiv
 from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Precision, Sample, Shapes
 from ..ir.types import DType, TensorType
-from .rules import lowest, need_at_least, need_kind, need_length, need_same_dtype, widened
+from .rules import lowest, need_at_least, need_kind, need_length, need_positive, need_same_dtype, widened
 from .samples import ints, normal, types
 
 
@@ -66,19 +66,15 @@ class Window(Op):
 
     def canonical(self, x: TensorType, *others: TensorType) -> Window:
         ones = (1,) * x.rank
-        filled = {
-            "kernel": self.kernel,
-            "stride": self.stride or ones,
-            "padding": self.padding or ((0, 0),) * x.rank,
-            "dilation": self.dilation or ones,
-        }
-        for field, given in filled.items():
+        steps = {"kernel": self.kernel, "stride": self.stride or ones, "dilation": self.dilation or ones}
+        for field, given in steps.items():
             need_length(self.name, field, given, x.rank, f"axes in {x}")
-            if field != "padding" and min(given, default=1) < 1:
-                raise OpError(f"{self.name}: {field} {list(given)} has an entry below 1")
-        if min((min(pair) for pair in filled["padding"]), default=0) < 0:
-            raise OpError(f"{self.name}: padding {list(filled['padding'])} has a negative entry")
-        return self.model_copy(update=filled)
+            need_positive(self.name, field, given)
+        padding = self.padding or ((0, 0),) * x.rank
+        need_length(self.name, "padding", padding, x.rank, f"axes in {x}")
+        if any(low < 0 or high < 0 for low, high in padding):
+            raise OpError(f"{self.name}: padding {list(padding)} has a negative entry")
+        return self.model_copy(update={**steps, "padding": padding})
 
     def grid(self, shapes: Shapes, x: TensorType) -> TensorType:
         """The type of one number for each window. Raises `OpError`."""
