@@ -1,0 +1,85 @@
+"""Ops applied to values of a spec: numbers become tensors, several results become lists and records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...compiler.ir import Builder, Dim, DType, Op, OpError
+from ...compiler.ops import functional as F
+from ...compiler.ops.elementwise import Where
+from ...compiler.ops.tensor import Tensor, apply, elementwise, number
+from .values import Value, describe
+
+
+def operand_names(operands: Sequence[str]) -> list[tuple[str, str]]:
+    """Name and mark of each operand: "" required, "?" optional, "*" a list."""
+    return [(name.rstrip("?*"), name[len(name.rstrip("?*")) :]) for name in operands]
+
+
+def line_up(what: str, operands: Sequence[str], given: Sequence[Value]) -> list[Value]:
+    """Values in declared order, missing optional ones as None. Raises `OpError` for too few or too many."""
+    declared = operand_names(operands)
+    if (
+        declared
+        and declared[-1][1] == "*"
+        and len(declared) == 1
+        and not (len(given) == 1 and isinstance(given[0], list))
+    ):
+        given = [list(given)]
+    if len(given) > len(declared):
+        names = ", ".join(name for name, _ in declared) or "none"
+        raise OpError(f"{what}: {len(given)} operands are given, it takes {len(declared)}: {names}")
+    lined = [*given, *[None] * (len(declared) - len(given))]
+    for (name, mark), value in zip(declared, lined, strict=True):
+        if value is None and mark == "":
+            raise OpError(f"{what}: the operand `{name}` is missing")
+        if mark == "*" and not isinstance(value, list):
+            raise OpError(f"{what}: the operand `{name}` is a list, not {describe(value)}")
+    return lined
+
+
+def as_tensor(build: Builder, what: str, value: Value, like: DType | None = None) -> Tensor:
+    """A tensor, or a number made one. Raises `OpError` for lists, records and texts."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (bool, int, float, Dim)):
+        kind = (
+            DType.BOOL if isinstance(value, bool) else DType.INT64 if isinstance(value, (int, Dim)) else DType.FLOAT32
+        )
+        if like is not None and (like.is_float or kind is not DType.FLOAT32):
+            kind = like
+        return number(build, value, kind)
+    if isinstance(value, dict) and value:
+        first = next(iter(value))
+        raise OpError(f"{what}: a tensor is needed, this is {describe(value)}; take a field, as in `.{first}`")
+    if isinstance(value, list) and value:
+        raise OpError(f"{what}: a tensor is needed, this is {describe(value)}; take an item, as in `[0]`")
+    raise OpError(f"{what}: a tensor is needed, this is {describe(value)}")
+
+
+def apply_op(build: Builder, op: Op, given: Sequence[Value]) -> Value:
+    """The value of an op on values of a spec. Raises `OpError`."""
+    lined = line_up(op.name, op.operands, given)
+    if isinstance(op, Where) and isinstance(lined[0], Tensor):
+        return F.where(lined[0], *(as_operand(op.name, value) for value in lined[1:]))
+    if op.elementwise and not op.is_composite():
+        return elementwise(build, op, *(as_operand(op.name, value) for value in lined))
+    tensors: list[Any] = []
+    like = next((value.dtype for value in lined if isinstance(value, Tensor) and value.dtype.is_float), None)
+    for value in lined:
+        if value is None:
+            tensors.append(None)
+        elif isinstance(value, list):
+            tensors.append([as_tensor(build, op.name, item, like) for item in value])
+        else:
+            tensors.append(as_tensor(build, op.name, value, like if isinstance(value, float) else None))
+    result = apply(build, op, *tensors)
+    return dict(zip(op.results, result, strict=True)) if op.results else result
+
+
+def as_operand(what: str, value: Value) -> Any:
+    """A tensor or number, as arithmetic takes them. Raises `OpError`."""
+    if isinstance(value, (Tensor, bool, int, float, Dim)):
+        return value
+    raise OpError(f"{what}: a tensor is needed, this is {describe(value)}")

@@ -1,0 +1,106 @@
+"""The graph under construction of one entry or block, and the parameters it needs.
+
+A block is built once for equal arguments and operand types, and called as often as it occurs. So its parameters are
+known relative to the call, except those of parts, which are the same for every call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ...compiler.ir import Builder, Graph, Parameter, Shapes, TensorType, Value
+from ...compiler.ops.tensor import Tensor
+from ..source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A parameter: its path from the root of the program, or from where the body is called."""
+
+    path: str
+    absolute: bool = False
+
+    def under(self, base: Key) -> Key:
+        """The same parameter, seen by a caller that calls the body at ``base``."""
+        if self.absolute:
+            return self
+        return Key(join(base.path, self.path), base.absolute)
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A parameter that a body owns. ``owner`` identifies the owning node: equal for two calls of one part only."""
+
+    key: Key
+    owner: tuple[Any, ...]
+    parameter: Parameter
+    span: Span
+
+    def under(self, base: Key, caller: tuple[Any, ...]) -> Owned:
+        """The same ownership, seen by a caller; that of a part does not depend on who calls it."""
+        if self.key.absolute:
+            return self
+        key = self.key.under(base)
+        return Owned(key, (*caller, *self.owner), replace(self.parameter, path=key.path), self.span)
+
+
+def join(prefix: str, path: str) -> str:
+    """Two paths joined with a dot; an empty one adds nothing."""
+    return f"{prefix}.{path}" if prefix and path else prefix or path
+
+
+@dataclass(slots=True)
+class Body:
+    """A builder with the inputs and parameters that were asked for so far.
+
+    ``expanded`` counts the nodes inside the functions that it calls.
+    """
+
+    shapes: Shapes
+    build: Builder = field(init=False)
+    inputs: list[Value] = field(default_factory=list)
+    parameters: dict[Key, Value] = field(default_factory=dict)
+    owned: list[Owned] = field(default_factory=list)
+    expanded: int = 0
+
+    def __post_init__(self) -> None:
+        self.build = Builder(shapes=self.shapes)
+
+    def input(self, type: TensorType) -> Tensor:
+        """A new input."""
+        value = Value(type)
+        self.inputs.append(value)
+        return Tensor(self.build, value)
+
+    def parameter(self, key: Key, type: TensorType) -> Tensor:
+        """The parameter as a tensor of this body."""
+        if key not in self.parameters:
+            self.parameters[key] = Value(type)
+        return Tensor(self.build, self.parameters[key])
+
+    def graph(self, outputs: list[Value]) -> Graph:
+        """The finished graph: inputs, then parameters."""
+        return self.build.graph((*self.inputs, *self.parameters.values()), outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A finished body: how to call it, and what its result looks like.
+
+    ``template`` is the result with the number of the graph output in place of each tensor, wrapped in `Slot`.
+    """
+
+    name: str
+    graph: Graph
+    parameters: tuple[Key, ...]
+    owned: tuple[Owned, ...]
+    template: Any
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place of a graph output in a template."""
+
+    index: int

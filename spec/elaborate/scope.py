@@ -1,0 +1,172 @@
+"""What a graph sees: the names of its scope, and how formulas, texts and operands are evaluated in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ...compiler.ir import AnyDim, DType, Loc, OpError
+from ...compiler.ops.tensor import Tensor
+from ..diagnostics import Collector, Diagnostic, SpecError, error_at, error_of, suggest
+from ..formula.errors import FormulaError
+from ..model.formulas import Formula, Text
+from ..model.operands import Operand, OperandList
+from ..source import Span
+from .body import Body
+from .formulas import TensorEvaluator
+from .values import Value, describe
+
+if TYPE_CHECKING:
+    from .context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """An arg of type `block` or `op`: a name, and the file where it is written."""
+
+    context: Context
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(slots=True)
+class Scope:
+    """One scope under elaboration.
+
+    ``statics`` are args and let, ``symbols`` dimension symbols, ``names`` inputs, params, constants, state and nodes.
+    ``chain`` leads from the call of this scope outwards, for errors. ``broken`` says that a mistake was found in it.
+    """
+
+    context: Context
+    body: Body
+    collector: Collector
+    statics: dict[str, Value] = field(default_factory=dict)
+    symbols: dict[str, AnyDim] = field(default_factory=dict)
+    names: dict[str, Value] = field(default_factory=dict)
+    chain: tuple[tuple[str, Span], ...] = ()
+    iteration: int | None = None
+    later: frozenset[str] = frozenset()
+    broken: bool = False
+
+    @property
+    def compute(self) -> DType:
+        """The dtype that `float` stands for."""
+        return self.context.program.compute
+
+    def lookup(self, name: str) -> Value:
+        """What a name stands for here. Raises KeyError."""
+        if name == "i" and self.iteration is not None:
+            return self.iteration
+        if name == "training":
+            return self.context.program.training
+        for table in (self.names, self.symbols, self.statics, self.context.statics):
+            if name in table:
+                return table[name]
+        if name in self.context.parts:
+            return self.context.parts[name].named(self.body)
+        raise KeyError(name)
+
+    def known(self) -> set[str]:
+        """Every name that can be used here, for suggestions."""
+        return {*self.names, *self.symbols, *self.statics, *self.context.statics, *self.context.parts}
+
+    @contextmanager
+    def at_iteration(self, i: int | None) -> Iterator[None]:
+        """Formulas inside see ``i``."""
+        before, self.iteration = self.iteration, i
+        try:
+            yield
+        finally:
+            self.iteration = before
+
+    def evaluate(self, formula: Formula) -> Value:
+        """The value of a formula: a tensor, a list, a record, null or static. Raises SpecError."""
+        evaluator = TensorEvaluator(self.lookup, self.body.build, self.compute)
+        try:
+            return evaluator.value(formula.expr)
+        except FormulaError as error:
+            hint = error.hint
+            word = formula.text[error.start : error.stop]
+            if hint is None and "not known" in error.message:
+                hint = "it is defined further down" if word in self.later else suggest(word, self.known())
+            span = formula.position(error.start, error.stop)
+            raise error_at(span, error.message, hint, error.limit) from None
+
+    def static(self, formula: Formula, what: str) -> Value:
+        """The value of a formula that is computed when the spec is read. Raises SpecError."""
+        value = self.evaluate(formula)
+        if has_tensor(value):
+            raise error_at(formula.span, f"{what} is static; this is {describe(value)}, found at run time only")
+        return value
+
+    def condition(self, formula: Formula) -> bool:
+        """The value of `when`. Raises SpecError."""
+        value = self.static(formula, "a condition")
+        if not isinstance(value, bool):
+            raise error_at(formula.span, f"a condition is true or false, not {describe(value)}")
+        return value
+
+    def text(self, text: Text) -> str:
+        """A text with its formulas inserted. Raises SpecError."""
+        value = self.template(text)
+        return value.name if isinstance(value, Ref) else value
+
+    def template(self, text: Text) -> str | Ref:
+        """As `text`, but `$arg` alone may give a reference to a block or op."""
+        if text.literal is not None:
+            return text.literal
+        parts: list[Any] = []
+        for piece in text.pieces:
+            if isinstance(piece, str):
+                parts.append(piece)
+                continue
+            value = self.static(piece, "what a text inserts")
+            if isinstance(value, bool) or not isinstance(value, (str, int, Ref)):
+                raise error_at(piece.span, f"a text inserts whole numbers and texts, not {describe(value)}")
+            parts.append(value)
+        return parts[0] if len(parts) == 1 and isinstance(parts[0], Ref) else "".join(map(str, parts))
+
+    def operand(self, operand: Operand) -> Value:
+        """The value of an operand: a formula, or a list or record of operands. Raises SpecError."""
+        if isinstance(operand, Formula):
+            return self.evaluate(operand)
+        if isinstance(operand, OperandList):
+            return [self.operand(item) for item in operand]
+        return {key: self.operand(item) for key, item in operand.items()}
+
+    def place(self, span: Span, label: str) -> None:
+        """Nodes built from now on come from there."""
+        self.body.build.loc = Loc(self.context.loaded.label, span.start_line, span.start_column, label)
+
+    @contextmanager
+    def errors_at(self, span: Span) -> Iterator[None]:
+        """OpErrors become mistakes at this place, and undecided equalities remember it."""
+        try:
+            yield
+        except OpError as error:
+            raise error_at(span, str(error)) from None
+        finally:
+            self.context.program.place_guards(self.context.loaded.label, span)
+
+    def report(self, error: SpecError) -> None:
+        """Note mistakes, with the calls that led here; one that several calls meet is noted once."""
+        self.broken = True
+        known = {(d.span, d.message) for d in self.collector.diagnostics}
+        new = [d for d in error.diagnostics if (d.span, d.message) not in known]
+        if new:
+            self.collector.add(
+                error_of(Diagnostic(d.span, d.message, d.hint, d.chain or self.chain, d.limit) for d in new)
+            )
+
+
+def has_tensor(value: Value) -> bool:
+    """Whether any tensor is in the value."""
+    if isinstance(value, list):
+        return any(map(has_tensor, value))
+    if isinstance(value, dict):
+        return any(map(has_tensor, value.values()))
+    return isinstance(value, Tensor)
