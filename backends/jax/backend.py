@@ -1,0 +1,61 @@
+"""The jax target: readable JAX functions, and StableHLO of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+
+from ...compiler.ir import Node, Program
+from ..api import Backend, Content, Emission, Loaded, Options
+from ..bundle import write_safetensors
+from ..source import check_source
+from . import capabilities, runtime, stablehlo
+from .emit import IMPORTS, emit
+
+
+class JaxBackend(Backend):
+    """JAX and XLA, on whatever device JAX finds."""
+
+    name: ClassVar[str] = "jax"
+    summary: ClassVar[str] = "JAX/XLA: a readable module of pure functions, and StableHLO for cpu, cuda and tpu"
+    extra: ClassVar[str] = "jax"
+    forbids: ClassVar[frozenset[str]] = frozenset({"inline"})
+
+    def unavailable(self) -> str | None:
+        return capabilities.unavailable()
+
+    def claims(self, node: Node) -> str | None:
+        return capabilities.claims(node)
+
+    def emit(self, program: Program, weights: Mapping[str, np.ndarray], options: Options) -> Emission:
+        platforms, wanted = capabilities.platforms(options), capabilities.wants_stablehlo(options)
+        emitted = emit(program)
+        check_source(emitted.text, IMPORTS)
+        files: dict[str, Content] = {runtime.SOURCE: emitted.text.encode()}
+        if emitted.constants:
+            files[runtime.CONSTANTS] = _writer(emitted.constants)
+        metadata: dict[str, Any] = {"functions": emitted.entries}
+        if wanted:
+            module = runtime.import_model(emitted.text)
+            if emitted.constants:
+                module.CONSTANTS.update(emitted.constants)
+            exports = stablehlo.export(program, module, emitted.entries, platforms)
+            files |= exports.files
+            metadata["stablehlo"] = {
+                "platforms": list(platforms),
+                "entries": exports.entries,
+                "refused": exports.refused,
+            }
+        return Emission(files, weights_file=bool(program.used_tensors()), metadata=metadata)
+
+    def load(self, bundle: Loaded) -> runtime.JaxRuntime:
+        return runtime.load(bundle)
+
+
+def _writer(constants: Mapping[str, np.ndarray]) -> Content:
+    def write(file: BinaryIO) -> None:
+        write_safetensors(file, constants)
+
+    return write

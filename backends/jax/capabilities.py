@@ -1,0 +1,56 @@
+"""What the jax target takes: ops, dtypes, devices, settings. Nothing here imports jax."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.util import find_spec
+from pathlib import Path
+
+from ...compiler.ir import Node
+from ..api import BackendError, Options
+from .lower import LOWERINGS
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+"""What StableHLO is exported for, unless a device is named."""
+
+_SETTINGS = {"stablehlo": bool}
+
+
+def unavailable() -> str | None:
+    """None if jax is installed, else what to install."""
+    if find_spec("jax") is None or find_spec("jaxlib") is None:
+        return "the jax target needs JAX: pip install 'netwright[jax]'"
+    return None
+
+
+def claims(node: Node) -> str | None:
+    """None if the emitter writes the op as it is, else why not."""
+    if type(node.op) in LOWERINGS:
+        return None
+    return f"JAX has no form of {node.op.name} of its own"
+
+
+def platforms(options: Options) -> tuple[str, ...]:
+    """The platforms to export for. Raises `BackendError` for another device."""
+    if options.device is None:
+        return PLATFORMS
+    if options.device not in PLATFORMS:
+        raise BackendError(f"the jax target knows the devices {', '.join(PLATFORMS)}, not {options.device!r}")
+    return (options.device,)
+
+
+def wants_stablehlo(options: Options) -> bool:
+    """Whether to export StableHLO (setting ``stablehlo``, on by default). Raises `BackendError` for other settings."""
+    for key, value in options.settings.items():
+        if key not in _SETTINGS:
+            near = difflib.get_close_matches(key, _SETTINGS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise BackendError(f"the jax target has no setting {key!r}{hint} (it has {', '.join(_SETTINGS)})")
+        if not isinstance(value, _SETTINGS[key]):
+            raise BackendError(f"the setting {key!r} is true or false, not {value!r}")
+    return bool(options.settings.get("stablehlo", True))
+
+
+def has_accelerator() -> bool:
+    """Whether this machine shows a device node of a GPU or a TPU."""
+    return any(any(Path("/dev").glob(pattern)) for pattern in ("nvidia[0-9]*", "kfd", "accel*", "vfio/[0-9]*"))

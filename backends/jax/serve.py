@@ -1,0 +1,89 @@
+"""The end of every emitted module: what calls its functions by the names of inputs and keeps their state.
+
+The text of `Net` is copied into emitted modules; what it needs stands in the lines that `emit` writes around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+class Entry(NamedTuple):
+    """An entry point: its pure function, and the dtype of each input.
+
+    With ``states``: what it reads or updates, what makes their first values from the inputs, whether it updates any.
+    """
+
+    function: Callable[..., Any]
+    inputs: Mapping[str, Any]
+    states: tuple[str, ...] = ()
+    initial: Callable[..., dict[str, Array]] | None = None
+    updates: bool = False
+
+
+class Net:
+    """A loaded model: ``net(image=x)`` runs the entry main, ``net.run("decode", token=t)`` another one.
+
+    ``params`` are the arrays that the functions read, by name. ``state`` is what is kept between calls; ``reset``
+    forgets it. Everything is computed with 64-bit integers as they are declared, whatever the process is set to.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry], params: Mapping[str, Any]) -> None:
+        self.entries = entries
+        self.state: dict[str, Array] = {}
+        with jax.enable_x64(True):
+            self.params = {name: jnp.asarray(params[name]) for name in params}
+        # States are given up: XLA writes their new values where the old ones were.
+        self._compiled = {
+            name: jax.jit(entry.function, donate_argnums=(2,) if entry.updates else ())
+            for name, entry in entries.items()
+        }
+
+    def __call__(self, **inputs: Any) -> dict[str, Array]:
+        return self.run("main", **inputs)
+
+    def run(self, entry: str, /, **inputs: Any) -> dict[str, Array]:
+        """The outputs of an entry by name. Raises `ValueError` for unknown or missing inputs."""
+        if entry not in self.entries:
+            raise ValueError(f"no entry is called {entry!r}; there are {', '.join(self.entries)}")
+        known = self.entries[entry]
+        if inputs.keys() != known.inputs.keys():
+            raise ValueError(f"{entry} takes the inputs {', '.join(known.inputs)}; given are {', '.join(inputs)}")
+        state = self._current(known, inputs)
+        outputs, updated = self.call(entry, inputs, state)
+        self.state.update(updated)
+        return outputs
+
+    def _current(self, known: Entry, inputs: Mapping[str, Any]) -> dict[str, Array]:
+        if known.initial is None or all(name in self.state for name in known.states):
+            return {name: self.state[name] for name in known.states}
+        with jax.enable_x64(True):
+            first = known.initial({name: np.asarray(inputs[name]) for name in inputs})
+        state = {**first, **{name: self.state[name] for name in known.states if name in self.state}}
+        for name in known.states:
+            if name not in state:
+                raise ValueError(f"the size of state {name!r} is not known from these inputs; run what sets it first")
+        return state
+
+    def call(
+        self, entry: str, inputs: Mapping[str, Any], state: Mapping[str, Any]
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """The outputs and the new states of an entry, by name. JAX arrays among the states are given up."""
+        known = self.entries[entry]
+        with jax.enable_x64(True):
+            arrays = {name: jnp.asarray(inputs[name], dtype) for name, dtype in known.inputs.items()}
+            if not known.states:
+                return self._compiled[entry](self.params, arrays), {}
+            kept = {name: jnp.asarray(state[name]) for name in state}
+            result = self._compiled[entry](self.params, arrays, kept)
+            return result if known.updates else (result, {})
+
+    def reset(self) -> None:
+        """Set every state back to its first value; sizes may be others afterwards."""
+        self.state = {}

@@ -1,0 +1,177 @@
+"""StableHLO of each entry, for several platforms and all allowed sizes at once; and how it runs again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...compiler.ir import AnyDim, Dim, Entry, Program, Symbol, TensorType
+from ...compiler.ir.dims import LIMIT, Extreme, FloorDiv, symbols
+from ..api import BackendError, Loaded, Runtime
+from .runtime import import_jax
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """``files`` by name, the file of each entry, and for entries without one the reason."""
+
+    files: dict[str, bytes]
+    entries: dict[str, str]
+    refused: dict[str, str]
+
+
+def export(program: Program, module: Any, names: Mapping[str, str], platforms: Sequence[str]) -> Exports:
+    """Export every entry of an emitted module; ``names`` gives the function of each.
+
+    An entry that XLA cannot trace with symbolic sizes is left out, with the reason.
+    """
+    jax = import_jax()
+    files: dict[str, bytes] = {}
+    entries: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    for entry in program.entries.values():
+        file = f"{names[entry.name]}.stablehlo"
+        with _plain_locations(jax), jax.enable_x64(True):
+            try:
+                exported = jax.export.export(jax.jit(getattr(module, names[entry.name])), platforms=platforms)(
+                    *_arguments(jax, program, entry)
+                )
+                files[file] = bytes(exported.serialize())
+            except Exception as error:
+                # JAX raises whatever it meets first; no kind of it is worth failing the bundle, which runs without.
+                refused[entry.name] = _reason(error)
+                continue
+        entries[entry.name] = file
+    return Exports(files, entries, refused)
+
+
+@contextmanager
+def _plain_locations(jax: Any) -> Iterator[None]:
+    """Without this, exported bytes hold the paths of source files."""
+    before = jax.config.jax_traceback_in_locations_limit
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", before)
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence of what JAX says, in a safe alphabet."""
+    first = next((line for line in str(error).splitlines() if line.strip()), "")
+    safe = "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in first)
+    return f"{type(error).__name__}: {safe[:300]}"
+
+
+# ---- symbolic arguments
+
+
+def _arguments(jax: Any, program: Program, entry: Entry) -> tuple[Any, ...]:
+    sizes = _Symbols(jax, entry)
+    types = program.tensor_types()
+    params = {name: sizes.struct(types[name]) for name in program.used_tensors()}
+    inputs = {port.name: sizes.struct(port.type) for port in entry.inputs}
+    states = dict.fromkeys((*entry.states, *entry.updates))
+    state = {name: sizes.struct(program.state[name].type) for name in states}
+    return (params, inputs, state) if state else (params, inputs)
+
+
+class _Symbols:
+    """JAX's symbolic sizes for the symbols of an entry, with the ranges and guards that hold there."""
+
+    def __init__(self, jax: Any, entry: Entry) -> None:
+        self.jax = jax
+        found: dict[Symbol, None] = dict.fromkeys(entry.symbols)
+        for value in entry.graph.inputs:
+            for size in value.type.shape:
+                found |= dict.fromkeys(sorted(symbols(size), key=lambda symbol: symbol.name))
+        self.names = {symbol: f"d{position}" for position, symbol in enumerate(found)}
+        if not found:
+            self.dims: dict[Symbol, Any] = {}
+            return
+        constraints = [f"{name} >= {symbol.low}" for symbol, name in self.names.items() if symbol.low > 1]
+        constraints += [f"{name} <= {symbol.high}" for symbol, name in self.names.items() if symbol.high < LIMIT]
+        text = ", ".join(self.names.values())
+        made = jax.export.symbolic_shape(text, constraints=constraints)
+        self.dims = dict(zip(found, made, strict=True))
+
+    def struct(self, type: TensorType) -> Any:
+        shape = tuple(self.size(size) for size in type.shape)
+        return self.jax.ShapeDtypeStruct(shape, type.dtype.numpy)
+
+    def size(self, size: AnyDim) -> Any:
+        if not isinstance(size, Dim):
+            return size
+        total: Any = 0
+        for monomial, factor in size.terms:
+            product: Any = factor
+            for atom in monomial:
+                product = product * self._atom(atom)
+            total = total + product
+        return total
+
+    def _atom(self, atom: Any) -> Any:
+        match atom:
+            case FloorDiv(numerator=numerator, divisor=divisor):
+                return self.size(numerator) // divisor
+            case Extreme(kind=kind, items=items):
+                pick = self.jax.core.max_dim if kind == "max" else self.jax.core.min_dim
+                result = self.size(items[0])
+                for item in items[1:]:
+                    result = pick(result, self.size(item))
+                return result
+            case _:
+                return self.dims[atom]
+
+
+# ---- running it again
+
+
+class StableHloRuntime(Runtime):
+    """Runs the exported entries of a bundle; needs jax, but neither `model.py` nor the spec."""
+
+    def __init__(self, files: Mapping[str, Path], weights: Mapping[str, np.ndarray]) -> None:
+        self.jax = import_jax()
+        self.calls: dict[str, Any] = {}
+        with self.jax.enable_x64(True):
+            self.params = {name: self.jax.numpy.asarray(weights[name]) for name in weights}
+            for entry, path in files.items():
+                try:
+                    exported = self.jax.export.deserialize(bytearray(path.read_bytes()))
+                except Exception as error:
+                    raise BackendError(f"{path} is no exported program: {error}") from error
+                self.calls[entry] = (self.jax.jit(exported.call), len(exported.in_tree.children()[0].children()))
+
+    def call(
+        self, entry: str, inputs: Mapping[str, np.ndarray], states: Mapping[str, np.ndarray], sizes: Mapping[str, int]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        if entry not in self.calls:
+            raise BackendError(f"entry {entry!r} was not exported")
+        run, arguments = self.calls[entry]
+        with self.jax.enable_x64(True):
+            if arguments == 2:
+                result = run(self.params, dict(inputs))
+            else:
+                result = run(self.params, dict(inputs), {name: np.asarray(states[name]) for name in states})
+        outputs, updated = result if isinstance(result, tuple) else (result, {})
+        return {name: np.array(array) for name, array in outputs.items()}, dict(updated)
+
+
+def load(bundle: Loaded) -> StableHloRuntime:
+    """The exported entries of a verified bundle. Raises `BackendError` if it has none."""
+    exported = bundle.manifest.get("backend", {}).get("stablehlo", {}).get("entries", {})
+    if not exported:
+        raise BackendError(f"{bundle.folder} holds no exported entry; compile with the setting stablehlo")
+    files = {}
+    for entry, file in exported.items():
+        if file not in bundle.manifest.get("files", {}):
+            raise BackendError(f"{bundle.folder}: {file} is not listed in the manifest")
+        files[entry] = bundle.folder / file
+    return StableHloRuntime(files, bundle.weights)
+
+
