@@ -65,7 +65,8 @@ def symbol_problem(name: str) -> str | None:
 class Model(BaseModel):
     """A mapping of the language with fixed keys. Unknown keys are refused; `span` is where it stands."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Building the validators takes longer than importing the rest: only who validates a document pays for it.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     _span: Span = PrivateAttr()
     _key_spans: Mapping[str, Span] = PrivateAttr()
