@@ -1,0 +1,1 @@
+"""Weights: files of tensors, how their keys map to our paths, and loading them."""
