@@ -259,11 +259,10 @@ def _build(
     result = run(inner, callee.module)
     if callee.outputs is not None:
         result = _picked(inner, callee)
-    if len(scope.collector.diagnostics) > before:
+    if inner.broken:
         raise Poisoned
-    return finish(
-        inner.body, scope.context.program.function_name(_wish(callee.name)), result, prune=callee.outputs is not None
-    )
+    name = scope.context.program.function_name(_wish(callee.name))
+    return finish(inner.body, name, result, prune=callee.outputs is not None)
 
 
 def _picked(inner: Scope, callee: Callee) -> Value:

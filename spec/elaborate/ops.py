@@ -118,8 +118,8 @@ def _run_layer(site: Site, layer: Layer, lined: list[Value], base: Key | None, e
             raise OpError(f"{layer.name}: it has no parameter `{name}` with these fields")
     if each is not None:
         for name in each:
-            if name not in parameters:
-                hint = suggest(name, parameters)
+            if name not in layer.owned:
+                hint = suggest(name, layer.owned)
                 raise error_at(site.span, f"`{layer.name}` has no parameter `{name}` to place", hint)
     return Named(layer.lower(build, *tensors, **parameters), parameters)
 

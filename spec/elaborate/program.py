@@ -367,7 +367,7 @@ def _check_sharding(context: Context, program: Program, collector: Collector) ->
         if size < 1:
             collector.report(sharding.mesh.key_span(name), f"the mesh axis `{name}` has {size} chips")
     for table in (sharding.params, sharding.values):
-        for text, axes in (table or {}).items():
+        for axes in (table or {}).values():
             for axis in axes:
                 if axis is not None and axis not in mesh:
                     collector.report(axis.span, f"the mesh has no axis `{axis}`", suggest(axis, mesh))

@@ -1,0 +1,1 @@
+"""What joins the parts: from a spec to a running program, and everything a command or a script asks for on the way."""

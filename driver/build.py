@@ -1,0 +1,135 @@
+"""From a model to a bundle: weights, passes, emission."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backends import bundle, registry, signature
+from ..backends.api import Backend, Options
+from ..backends.executable import Executable, temporary_folder
+from ..compiler import pipeline
+from ..compiler.evaluate import prepare_weights
+from ..compiler.initialize import random_parameters
+from ..compiler.ir import Program
+from ..compiler.passes.context import Context, Policy
+from ..spec.weights.load import WeightsSource as FileSource
+from ..spec.weights.load import load_weights
+from ..version import VERSION
+from .model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Where parameters come from: a file (or folder), or random numbers of a seed.
+
+    ``everywhere`` draws biases, gains and running statistics at random too, which shows wiring mistakes.
+    """
+
+    path: str | Path | None = None
+    seed: int = 0
+    everywhere: bool = False
+    values: Mapping[str, np.ndarray] | None = None
+
+    def label(self) -> str:
+        """What the manifest says of it; the same in every folder."""
+        if self.values is not None:
+            return "given"
+        return f"seed {self.seed}" if self.path is None else f"file {Path(self.path).name}"
+
+    def parameters(self, model: Model) -> Mapping[str, np.ndarray]:
+        """Every parameter by path, read or drawn when asked for. Raises `WeightsError`."""
+        program = model.program
+        if self.values is not None:
+            return self.values
+        if self.path is None:
+            return random_parameters(program, self.seed, everywhere=self.everywhere)
+        sources = [FileSource(s.prefix, s.layouts, s.file) for s in model.lowered.sources]
+        return load_weights(Path(self.path), program.parameters, sources)
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """How to compile: the target, its device and settings, and what to keep of the way."""
+
+    target: str = "numpy"
+    options: Options = field(default_factory=Options)
+    dump_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A program as its target takes it, with its weights, and the log of what passes did."""
+
+    backend: Backend
+    program: Program
+    weights: Mapping[str, np.ndarray]
+    context: Context
+
+
+def compile_program(model: Model, build: Build, weights: Weights) -> Compiled:
+    """Run the passes for a target. Nothing is written, no weight is read yet."""
+    backend = registry.get(build.target)
+    context = Context(
+        target=backend.name,
+        claims=backend.claims,
+        requires=backend.requires,
+        forbids=backend.forbids,
+        precision=Policy(keep_float32=model.lowered.keep_float32),
+        debug=bool(os.environ.get("NETWRIGHT_DEBUG")),
+        dump_dir=build.dump_dir,
+    )
+    program = pipeline.run(model.program, context)
+    return Compiled(backend, program, UsedWeights(program, weights.parameters(model)), context)
+
+
+class UsedWeights(Mapping[str, np.ndarray]):
+    """The tensors that a program's entries read: public parameters, or packed from them when asked for."""
+
+    def __init__(self, program: Program, parameters: Mapping[str, np.ndarray]) -> None:
+        self._names = program.used_tensors()
+        self._parameters = parameters
+        self._packed = prepare_weights(program, parameters)
+        self._is_packed = frozenset(program.packed)
+        self._types = program.tensor_types()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._types:
+            raise KeyError(name)
+        array = self._packed[name] if name in self._is_packed else self._parameters[name]
+        return np.asarray(array, dtype=self._types[name].dtype.numpy)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def write_bundle(model: Model, folder: Path, build: Build, weights: Weights) -> None:
+    """Compile into a bundle folder. Raises SpecError, BackendError, WeightsError."""
+    compiled = compile_program(model, build, weights)
+    emission = compiled.backend.emit(compiled.program, compiled.weights, build.options)
+    manifest: dict[str, Any] = {
+        "name": model.name,
+        "target": compiled.backend.name,
+        "netwright": VERSION,
+        "weights": weights.label(),
+        "signature": signature.to_json(compiled.program),
+        "backend": dict(emission.metadata),
+    }
+    if build.options.device is not None:
+        manifest["device"] = build.options.device
+    bundle.write(folder, emission, compiled.weights, manifest)
+
+
+def compile_model(model: Model, build: Build, weights: Weights) -> Executable:
+    """Compile and open: an executable whose bundle lives as long as it does."""
+    folder = temporary_folder()
+    write_bundle(model, folder, build, weights)
+    return Executable(folder, owns_folder=True)

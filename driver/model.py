@@ -1,0 +1,73 @@
+"""A model: a document with args, and the program it becomes."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..compiler.ir import Program
+from ..spec.elaborate.program import Lowered, Request, elaborate
+from ..spec.load import LoadedDocument, load_document
+from ..spec.model.formulas import StaticValue
+from ..spec.reader import read_source
+from ..spec.source import Source
+
+
+@dataclass(frozen=True)
+class Model:
+    """A spec with its args set. ``given`` are the optional inputs that will be given; ``dtype`` replaces `float`."""
+
+    loaded: LoadedDocument
+    args: Mapping[str, Any] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
+    dtype: str | None = None
+    _lowered: dict[str, Lowered] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Its name: the variant's, the document's or the file's."""
+        return self.loaded.variant or str(self.loaded.document.name or self.loaded.path.stem)
+
+    @property
+    def lowered(self) -> Lowered:
+        """The program and what belongs to it. Raises SpecError with all mistakes of the spec."""
+        if "" not in self._lowered:
+            request = Request(_static_args(self.args), given=self.given, dtype=self.dtype)
+            self._lowered[""] = elaborate(self.loaded, request)
+        return self._lowered[""]
+
+    @property
+    def program(self) -> Program:
+        """The program, as the spec says it, before any pass."""
+        return self.lowered.program
+
+
+def load(model: str | Path, /, *, given: Iterable[str] = (), dtype: str | None = None, **args: Any) -> Model:
+    """Load a spec: a file, or ``zoo:NAME``. ``args`` set the knobs of the spec.
+
+    Raises SpecError: every mistake with file, line and column.
+    """
+    if not isinstance(model, (str, Path)):
+        raise TypeError(f"a model is a path or 'zoo:NAME', not {type(model).__name__}")
+    return Model(load_document(model), dict(args), frozenset(given), dtype)
+
+
+def _static_args(args: Mapping[str, Any]) -> dict[str, StaticValue]:
+    """Args from Python values or, from a command line, texts; each is read as YAML would read it."""
+    return {name: _static_value(name, value) for name, value in args.items()}
+
+
+def _static_value(name: str, value: Any) -> StaticValue:
+    text = value if isinstance(value, str) else json.dumps(value)
+    source = Source(f"--set {name}={text[:60]}", f"value: {text}\n")
+    return StaticValue.of(read_source(source)["value"])
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """`; did you mean X?` or nothing."""
+    close = difflib.get_close_matches(word, list(choices), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
