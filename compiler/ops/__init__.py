@@ -5,12 +5,18 @@ from __future__ import annotations
 from ..ir.op import Op
 from . import (
     activation,
+    activation_smooth,
+    aggregate,
     arithmetic,
     contract,
     control,
+    create,
+    edit,
     elementwise,
     gating,
     index,
+    manipulate,
+    matmul,
     random,
     reduce,
     shape,
@@ -30,7 +36,13 @@ FAMILIES: tuple[tuple[type[Op], ...], ...] = (
     control.OPS,
     arithmetic.OPS,
     activation.OPS,
+    activation_smooth.OPS,
     gating.OPS,
+    aggregate.OPS,
+    matmul.OPS,
+    create.OPS,
+    manipulate.OPS,
+    edit.OPS,
 )
 
 

@@ -259,7 +259,7 @@ def cumulative_sum(x: Tensor, axis: int) -> Tensor:
     return apply(x.build, CumulativeSum(axis=axis), x)
 
 
-def top_k(x: Tensor, k: int, axis: int = -1) -> tuple[Tensor, Tensor]:
+def top_k(x: Tensor, k: AnyDim, axis: int = -1) -> tuple[Tensor, Tensor]:
     """The k largest in falling order, and their int64 places."""
     values, indices = apply(x.build, TopK(k=k, axis=axis), x)
     return values, indices

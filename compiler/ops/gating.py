@@ -12,7 +12,7 @@ from ..ir.graph import Builder
 from ..ir.op import Access, ErrorSample, Op, Sample, Shapes
 from ..ir.types import TensorType
 from . import functional as fn
-from .activation import gelu
+from .activation_smooth import gelu
 from .composite import Precise, need_float
 from .rules import normal_axis
 from .samples import normal, types

@@ -80,3 +80,67 @@ ORACLES |= {
 
 def _halves(op: Any, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
     return torch.chunk(x, 2, op.axis)
+
+# ---- aggregates, matrix product
+
+
+def _axes(op: Any, x: Any) -> tuple[int, ...]:
+    return tuple(range(x.ndim)) if op.axes is None else (op.axes,) if isinstance(op.axes, int) else op.axes
+
+
+def _sort(op: Any, x: np.ndarray) -> list[np.ndarray]:
+    if not op.descending:
+        return [np.sort(x, op.axis), np.argsort(x, op.axis, kind="stable")]
+    values, indices = torch.sort(torch.from_numpy(x), dim=op.axis, descending=True, stable=True)
+    return [values.numpy(), indices.numpy()]
+
+
+ORACLES |= {
+    "reduce_mean": lambda op, x: np.mean(x, axis=_axes(op, x), keepdims=op.keep),
+    "reduce_variance": lambda op, x: np.var(x, axis=_axes(op, x), keepdims=op.keep, ddof=op.correction),
+    "norm": _torch(lambda op, x: torch.linalg.vector_norm(x, op.order, _axes(op, x), op.keep)),
+    "all": lambda op, x: np.all(x, axis=_axes(op, x), keepdims=op.keep),
+    "any": lambda op, x: np.any(x, axis=_axes(op, x), keepdims=op.keep),
+    "arg_min": lambda op, x: np.argmin(x, axis=op.axis, keepdims=op.keep),
+    "sort": _sort,
+    "cumulative_product": lambda op, x: np.cumprod(x, axis=op.axis),
+    "matmul": lambda op, x, y: np.matmul(x, y),
+}
+
+# ---- made, moved, edited
+
+
+def _written(op: Any, x: np.ndarray, update: np.ndarray, start: np.ndarray) -> np.ndarray:
+    result, size = x.copy(), update.shape[op.axis]
+    first = min(int(start), x.shape[op.axis] - size)
+    index = [slice(None)] * x.ndim
+    index[op.axis] = slice(first, first + size)
+    result[tuple(index)] = update
+    return result
+
+
+def _cropped(op: Any, x: np.ndarray, like: np.ndarray) -> np.ndarray:
+    (h, w), (a, b) = x.shape[-2:], like.shape[-2:]
+    return x[..., (h - a) // 2 :, (w - b) // 2 :][..., :a, :b]
+
+
+ORACLES |= {
+    "full": lambda op: np.full(op.shape, op.fill, op.dtype.numpy),
+    "linspace": lambda op: torch.linspace(op.start, op.stop, op.length, dtype=torch.float64).numpy(),
+    "one_hot": lambda op, x: (np.eye(op.classes)[np.clip(x, 0, op.classes - 1)] * ((x >= 0) & (x < op.classes))[..., None]),
+    "flatten": _torch(lambda op, x: torch.flatten(x, op.start, op.end)),
+    "expand": lambda op, x: np.broadcast_to(x, op.shape),
+    "squeeze": lambda op, x: np.squeeze(x, op.axes),
+    "unsqueeze": lambda op, x: np.expand_dims(x, op.axes),
+    "stack": lambda op, *xs: np.stack(xs, op.axis),
+    "split": _torch(lambda op, x: torch.split(x, op.sizes or x.shape[op.axis] // op.parts, op.axis)),
+    "tile": lambda op, x: np.tile(x, op.repeats),
+    "repeat_elements": lambda op, x: np.repeat(x, op.repeats, op.axis),
+    "clip": _torch(lambda op, x: torch.clamp(x, op.low, op.high).to(x.dtype)),
+    "center_crop2d": _cropped,
+    "roll": lambda op, x: np.roll(x, op.shift, op.axis),
+    "pad_constant": lambda op, x: np.pad(x, list(zip(op.low, op.high, strict=True)), constant_values=op.fill),
+    "lower_triangle": lambda op, x: np.tril(x, op.diagonal),
+    "upper_triangle": lambda op, x: np.triu(x, op.diagonal),
+    "update_slice": _written,
+}
