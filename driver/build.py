@@ -70,6 +70,7 @@ class Compiled:
     program: Program
     weights: Mapping[str, np.ndarray]
     context: Context
+    options: Options
 
 
 def compile_program(model: Model, build: Build, weights: Weights) -> Compiled:
@@ -85,7 +86,7 @@ def compile_program(model: Model, build: Build, weights: Weights) -> Compiled:
         dump_dir=build.dump_dir,
     )
     program = pipeline.run(model.program, context)
-    return Compiled(backend, program, UsedWeights(program, weights.parameters(model)), context)
+    return Compiled(backend, program, UsedWeights(program, weights.parameters(model)), context, build.options)
 
 
 class UsedWeights(Mapping[str, np.ndarray]):

@@ -1,0 +1,86 @@
+"""The Python interface: what `import netwright as nw` offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backends.api import Options
+from ..backends.executable import Executable
+from ..compiler.ir import Program
+from ..compiler.summary import Summary, summarize
+from .build import Build, Weights, compile_model
+from .export import write_onnx
+from .model import Model, load
+from .verify import Verification, verify_model
+
+__all__ = ["compile", "export_onnx", "load", "lower", "open", "summary", "verify"]
+
+Spec = Model | str | Path
+
+
+def as_model(model: Spec) -> Model:
+    """The model itself, or the one that a path or ``zoo:NAME`` means."""
+    return model if isinstance(model, Model) else load(model)
+
+
+def as_weights(weights: str | Path | Mapping[str, np.ndarray] | None, seed: int) -> Weights:
+    """Where parameters come from: a file, a folder, arrays by path, or random numbers."""
+    if isinstance(weights, Mapping):
+        return Weights(values=weights, seed=seed)
+    return Weights(path=weights, seed=seed)
+
+
+def lower(model: Spec) -> Program:
+    """The program that a spec says, before any pass. Raises SpecError."""
+    return as_model(model).program
+
+
+def compile(
+    model: Spec,
+    target: str = "numpy",
+    *,
+    weights: str | Path | Mapping[str, np.ndarray] | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Executable:
+    """Compile a model for a target.
+
+    ``weights`` is a file (safetensors, its index or folder, or npz) whose keys are all accounted for, or arrays by
+    parameter path; without it parameters are drawn from ``seed``, the same on every target. The result is called with
+    arrays by name. Raises SpecError, WeightsError, BackendError.
+    """
+    build = Build(target, Options(device, dict(settings or {})))
+    return compile_model(as_model(model), build, as_weights(weights, seed))
+
+
+def open(folder: str | Path, *, verify_weights: bool = False) -> Executable:
+    """Open a bundle that `compile` and `save`, or the command line, wrote. Raises BundleError."""
+    return Executable(Path(folder), verify_weights=verify_weights)
+
+
+def export_onnx(
+    model: Spec,
+    path: str | Path,
+    *,
+    weights: str | Path | Mapping[str, np.ndarray] | None = None,
+    seed: int = 0,
+    opset: int | None = None,
+    entry: str = "main",
+) -> None:
+    """Write one entry as ONNX; weights past 2 GB go to a file beside it. Raises SpecError, WeightsError, BackendError."""
+    write_onnx(as_model(model), Path(path), as_weights(weights, seed), opset, entry)
+
+
+def verify(model: Spec, targets: Iterable[str] | None = None, *, seed: int = 0) -> Verification:
+    """Compare targets with the reference on the same random weights and inputs. See `Verification`."""
+    return verify_model(as_model(model), list(targets) if targets is not None else None, Weights(seed=seed, everywhere=True))
+
+
+def summary(model: Spec, **sizes: int) -> Summary:
+    """Parameters, multiply-accumulates and memory of a model; ``sizes`` set symbols (1 where missing)."""
+    return summarize(as_model(model).program, sizes)
