@@ -104,6 +104,15 @@ class Backend(ABC):
         ``weights`` maps each name in ``program.used_tensors()`` to its array, computed when asked for. Deterministic.
         """
 
+    def export(
+        self, program: Program, weights: Mapping[str, np.ndarray], entry: str, path: Path, options: Options
+    ) -> None:
+        """Write one entry as a single file of the target's own format, aside first and then renamed.
+
+        Raises `BackendError`, as here for a target that has no such format.
+        """
+        raise BackendError(f"target {self.name} has no file format of its own; compile it to a bundle")
+
     @abstractmethod
     def load(self, bundle: Loaded) -> Runtime:
         """Make a bundle that this backend emitted run. Raises `BackendError`."""

@@ -13,11 +13,15 @@ from ..compiler.ir.dimtext import parse_dim
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A named tensor of a signature; ``range`` bounds the values of an input."""
+    """A named tensor of a signature.
+
+    ``range`` bounds the values of an input; ``source`` says where a person's data comes from (`from` of the spec).
+    """
 
     name: str
     type: TensorType
     range: tuple[int, int] | None = None
+    source: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +76,15 @@ def _entry(entry: Entry) -> dict[str, Any]:
     return {
         "symbols": {symbol.name: [symbol.low, symbol.high] for symbol in entry.symbols},
         "inputs": [
-            {"name": port.name, **_type(port.type), **({"range": list(port.range)} if port.range else {})}
+            {
+                "name": port.name,
+                **_type(port.type),
+                **({"range": list(port.range)} if port.range else {}),
+                **({"from": dict(port.source)} if port.source else {}),
+            }
             for port in entry.inputs
         ],
-        "outputs": [
-            {"name": name, **_type(value.type)} for name, value in zip(entry.outputs, outputs, strict=True)
-        ],
+        "outputs": [{"name": name, **_type(value.type)} for name, value in zip(entry.outputs, outputs, strict=True)],
         "states": list(entry.states),
         "updates": list(entry.updates),
         "guards": [[str(guard.left), str(guard.right), str(guard.loc or "")] for guard in entry.guards],
@@ -103,7 +110,8 @@ def _read_type(data: Mapping[str, Any], symbols: Mapping[str, Symbol]) -> Tensor
 
 def _read_field(data: Mapping[str, Any], symbols: Mapping[str, Symbol]) -> Field:
     bounds = data.get("range")
-    return Field(str(data["name"]), _read_type(data, symbols), (int(bounds[0]), int(bounds[1])) if bounds else None)
+    limits = (int(bounds[0]), int(bounds[1])) if bounds else None
+    return Field(str(data["name"]), _read_type(data, symbols), limits, data.get("from"))
 
 
 def _read_entry(name: str, data: Mapping[str, Any]) -> EntrySignature:
