@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from . import activation, conv, embedding, linear, radial
+from . import activation, conv, embedding, linear, normalize, radial
 from .base import Layer, ParameterSpec
 
 FAMILIES: tuple[tuple[type[Layer], ...], ...] = (
     linear.LAYERS,
     conv.LAYERS,
     embedding.LAYERS,
+    normalize.LAYERS,
     activation.LAYERS,
     radial.LAYERS,
 )

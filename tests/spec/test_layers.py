@@ -229,6 +229,57 @@ def test_conv_with_symbolic_sizes() -> None:
     assert up.result.shape == (N, 3, 2 * H, 2 * H)
 
 
+# ---- normalisation
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 5), (2, 3, 4, 5), (2, 3, 2, 3, 4)])
+@pytest.mark.parametrize("affine", [True, False])
+def test_batch_norm(shape: tuple[int, ...], affine: bool) -> None:
+    axes = max(1, len(shape) - 2)
+    module = getattr(torch.nn, f"BatchNorm{axes}d")(3, eps=1e-3, affine=affine)
+    built = check("batch_norm", module, shape, eps=1e-3, affine=affine)
+    assert [node.op.name for node in built.build.nodes] == ["normalize_batch"]
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize(("affine", "bias"), [(True, True), (True, False), (False, True)])
+def test_layer_norm(axes: int, affine: bool, bias: bool) -> None:
+    shape = (2, 3, 4, 5)
+    module = torch.nn.LayerNorm(shape[-axes:], eps=1e-2, elementwise_affine=affine, bias=bias)
+    built = check("layer_norm", module, shape, eps=1e-2, axes=axes, affine=affine, bias=bias)
+    assert [node.op.name for node in built.build.nodes] == ["normalize_layer"]
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+@pytest.mark.parametrize("affine", [True, False])
+def test_rms_norm(axes: int, affine: bool) -> None:
+    shape = (2, 4, 5)
+    module = torch.nn.RMSNorm(shape[-axes:], eps=1e-2, elementwise_affine=affine)
+    check("rms_norm", module, shape, eps=1e-2, axes=axes, affine=affine)
+
+
+@pytest.mark.parametrize("shape", [(2, 6), (2, 6, 5), (2, 6, 3, 4)])
+@pytest.mark.parametrize(("groups", "affine"), [(1, True), (3, True), (6, True), (2, False)])
+def test_group_norm(shape: tuple[int, ...], groups: int, affine: bool) -> None:
+    module = torch.nn.GroupNorm(groups, 6, eps=1e-2, affine=affine)
+    check("group_norm", module, shape, groups=groups, eps=1e-2, affine=affine)
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 5), (2, 6, 3, 4), (2, 6, 2, 3, 4)])
+@pytest.mark.parametrize("affine", [True, False])
+def test_instance_norm(shape: tuple[int, ...], affine: bool) -> None:
+    module = getattr(torch.nn, f"InstanceNorm{len(shape) - 2}d")(6, eps=1e-2, affine=affine)
+    check("instance_norm", module, shape, eps=1e-2, affine=affine)
+
+
+def test_norms_keep_symbolic_sizes() -> None:
+    for name, fields in (("batch_norm", {}), ("group_norm", {"groups": 2}), ("instance_norm", {})):
+        built = Built(name, (N, 4, H, H), **fields)
+        assert built.result.shape == (N, 4, H, H)
+        assert not built.build.shapes.guards
+    assert Built("layer_norm", (N, H, 4)).result.shape == (N, H, 4)
+
+
 # ---- activations, radial units
 
 
@@ -307,6 +358,13 @@ REFUSED: list[tuple[str, tuple[AnyDim, ...], dict[str, Any], str]] = [
         "`padding: same` fixes the size",
     ),
     ("conv_transpose2d", (2, 4, 1, 1), {"filters": 2, "kernel": 3, "padding": 2}, "leaves nothing of spatial axis 0"),
+    ("batch_norm", (4,), {}, r"batch_norm: x must be \[N, C, ...\], it is float64\[4\]"),
+    ("batch_norm", (N, H, 4), {}, "batch_norm: the channels of x .* must be known"),
+    ("layer_norm", (2, 4), {"axes": 3}, r"layer_norm: axes must be at most the 2 of x \(float64\[2, 4\]\), it is 3"),
+    ("layer_norm", (2, N), {}, "layer_norm: axis 1 of x .* must be known .* it is N"),
+    ("rms_norm", (), {}, "rms_norm: axes must be at most the 0 of x"),
+    ("group_norm", (2, 6, 3), {"groups": 4}, r"group_norm: the channels of x \(6\) cannot be split into 4 groups"),
+    ("instance_norm", (N,), {}, "instance_norm: x must be"),
     (
         "prelu",
         (2, 4),
@@ -367,6 +425,11 @@ NEEDED: dict[str, dict[str, Any]] = {
         ("conv2d", {**CONV, "groups": 0}, "groups"),
         ("conv2d", {**CONV, "output_padding": 1}, "output_padding"),
         ("rbf", {"units": 3, "function": "cubic"}, "function"),
+        ("batch_norm", {"eps": -1e-5}, "eps"),
+        ("batch_norm", {"eps": float("nan")}, "eps"),
+        ("batch_norm", {"momentum": 2}, "momentum"),
+        ("layer_norm", {"axes": 0}, "axes"),
+        ("group_norm", {}, "groups"),
     ],
 )
 def test_fields_that_are_refused(name: str, fields: dict[str, Any], field: str) -> None:
