@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..ir.graph import Graph
-from ..ir.op import Op, OpError, Shapes, Size
+from ..ir.graph import Builder, Graph, Value
+from ..ir.op import ErrorSample, Op, OpError, Sample, Shapes, Size
 from ..ir.types import DType, TensorType
+from .elementwise import Add, Compare, Mul, Sub
+from .samples import normal, types
 
 Region = Callable[..., tuple[np.ndarray, ...]]
+
+
+def region(build_body: Callable[..., Sequence[Value]], *texts: str) -> Graph:
+    """A region for a sample: ``build_body`` gets an emitter and values of the types, and returns the results."""
+    build = Builder()
+    inputs = [Value(type) for type in types(*texts) if type is not None]
+    return build.graph(inputs, build_body(lambda op, *operands: build.emit(op, operands)[0], *inputs))
 
 
 class Call(Op):
     """The results of a function of the program. ``types`` are its result types."""
 
     name = "call"
+    source = "ONNX functions"
+    numerics = "that of its body"
     family: ClassVar[str] = "control"
     operands = ("operands*",)
     listed: ClassVar[bool] = True
@@ -57,6 +68,8 @@ class Scan(Op):
     """
 
     name = "scan"
+    source = "jax.lax.scan"
+    numerics = "that of its body"
     family: ClassVar[str] = "control"
     operands = ("operands*",)
     listed: ClassVar[bool] = True
@@ -81,9 +94,8 @@ class Scan(Op):
             rows.append(sequence.with_shape(sequence.shape[1:]))
         check_region("scan", region, [*operands[:kept], *rows], shapes)
         results = [value.type for value in region.outputs]
-        if self.until:
-            if not results or results.pop() != TensorType(DType.BOOL, ()):
-                raise OpError("scan: until must be one bool")
+        if self.until and (not results or results.pop() != TensorType(DType.BOOL, ())):
+            raise OpError("scan: until must be one bool")
         for carry, result in zip(operands[self.constants : kept], results, strict=False):
             _check_same("scan: a carried value", carry, result, shapes)
         if len(results) < self.carries:
@@ -110,6 +122,35 @@ class Scan(Op):
         stacked = tuple(np.stack([rows[step][k] for step in steps]) for k in range(len(last)))
         return (*carries, *stacked)
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        def decay(emit: Any, rate: Value, total: Value, row: Value) -> list[Value]:
+            total = emit(Add(), emit(Mul(), rate, total), row)
+            return [total, emit(Mul(), total, total)]
+
+        def until_large(emit: Any, limit: Value, total: Value, row: Value) -> list[Value]:
+            total = emit(Add(), total, row)
+            return [total, total, emit(Compare(direction="gt"), total, limit)]
+
+        rows = region(decay, "float32[3]", "float32[3]", "float32[3]")
+        stops = region(until_large, "float32[]", "float32[]", "float32[]")
+        scalar = np.array(2.5, np.float32)
+        counted = (scalar, np.zeros((), np.float32), np.ones(5, np.float32))
+        return [
+            Sample(cls(constants=1, carries=1, length=4), (normal(3), normal(3), normal(4, 3)), regions=(rows,)),
+            Sample(
+                cls(constants=1, carries=1, length=4, reverse=True),
+                (normal(3), normal(3), normal(4, 3)),
+                "from the end",
+                regions=(rows,),
+            ),
+            Sample(cls(constants=1, carries=1, length=5, until=True), counted, "ends early", regions=(stops,)),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [ErrorSample(lambda: cls(length=3), types("float32[3]"), "has one region")]
+
 
 class While(Op):
     """A loop while a condition holds. Operands: ``constants`` values, then carries.
@@ -118,6 +159,8 @@ class While(Op):
     """
 
     name = "while"
+    source = "jax.lax.while_loop"
+    numerics = "that of its bodies"
     family: ClassVar[str] = "control"
     operands = ("operands*",)
     listed: ClassVar[bool] = True
@@ -147,11 +190,32 @@ class While(Op):
             carries = list(regions[1](*constants, *carries))
         return tuple(carries)
 
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        def below(emit: Any, limit: Value, x: Value) -> list[Value]:
+            return [emit(Compare(direction="lt"), x, limit)]
+
+        def double(emit: Any, limit: Value, x: Value) -> list[Value]:
+            return [emit(Add(), x, x)]
+
+        regions = tuple(region(body, "float32[]", "float32[]") for body in (below, double))
+        limit, one, many = (np.array(value, np.float32) for value in (100, 1, 200))
+        return [
+            Sample(cls(constants=1), (limit, one), "seven steps", exact=True, regions=regions),
+            Sample(cls(constants=1), (limit, many), "no step", exact=True, regions=regions),
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [ErrorSample(cls, types("float32[]"), "has a condition and a body")]
+
 
 class Cond(Op):
     """One of two regions, by a bool scalar. Operands: the condition, then what both regions take."""
 
     name = "cond"
+    source = "jax.lax.cond"
+    numerics = "that of the branch taken; the other is not run"
     family: ClassVar[str] = "control"
     operands = ("condition", "operands*")
     listed: ClassVar[bool] = True
@@ -176,6 +240,24 @@ class Cond(Op):
         self, condition: np.ndarray, operands: list[np.ndarray], *, regions: tuple[Region, ...]
     ) -> tuple[np.ndarray, ...]:
         return regions[0 if bool(condition) else 1](*operands)
+
+    @classmethod
+    def samples(cls) -> list[Sample]:
+        def plus(emit: Any, x: Value, y: Value) -> list[Value]:
+            return [emit(Add(), x, y)]
+
+        def minus(emit: Any, x: Value, y: Value) -> list[Value]:
+            return [emit(Sub(), x, y)]
+
+        regions = tuple(region(body, "float32[3]", "float32[3]") for body in (plus, minus))
+        operands = (normal(3), normal(3, salt=1))
+        return [
+            Sample(cls(), (np.array(flag), *operands), f"{flag}".lower(), regions=regions) for flag in (True, False)
+        ]
+
+    @classmethod
+    def error_samples(cls) -> list[ErrorSample]:
+        return [ErrorSample(cls, types("bool[]", "float32[3]"), "has two regions")]
 
 
 OPS: tuple[type[Op], ...] = (Call, Scan, While, Cond)

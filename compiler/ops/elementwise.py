@@ -29,6 +29,7 @@ OPS: tuple[type[Op], ...] = (
 )  # fmt: skip
 
 __all__ = [
+    "OPS",
     "Abs",
     "Add",
     "And",
@@ -45,7 +46,6 @@ __all__ = [
     "Mul",
     "Neg",
     "Not",
-    "OPS",
     "Or",
     "Pow",
     "Rem",

@@ -173,7 +173,8 @@ class ShiftRight(Shift):
     compute = np.right_shift
 
 
-_COMPARISONS: dict[str, Callable[..., Any]] = {
+Direction = OneOf["eq", "ne", "lt", "le", "gt", "ge"]
+_COMPARISONS: dict[Direction, Callable[..., Any]] = {
     "eq": np.equal,
     "ne": np.not_equal,
     "lt": np.less,
@@ -190,7 +191,7 @@ class Compare(Binary):
     numerics = "false where an operand is NaN, but for ne, which is true there; -0 equals 0"
     source = "IEEE 754-2019, 5.11"
     kinds = ("bool", "int", "float")
-    direction: OneOf["eq", "ne", "lt", "le", "gt", "ge"]
+    direction: Direction
     gradient = "zero"
 
     def result(self, operand: TensorType) -> TensorType:

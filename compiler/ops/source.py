@@ -175,7 +175,7 @@ class Bitcast(_Source):
 
     def infer(self, shapes: Shapes, x: TensorType) -> TensorType:
         kinds = {x.dtype.kind, self.dtype.kind}
-        if "bool" in kinds or kinds == {"float"} and x.dtype is not self.dtype:
+        if "bool" in kinds or (kinds == {"float"} and x.dtype is not self.dtype):
             raise OpError(f"bitcast: between int and float or int and int, not from {x} to {self.dtype.value}")
         if x.dtype.bytes != self.dtype.bytes:
             raise OpError(f"bitcast: {x} has {x.dtype.bytes} bytes an element, {self.dtype.value} {self.dtype.bytes}")

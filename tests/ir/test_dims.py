@@ -176,7 +176,7 @@ def test_comparisons() -> None:
     assert decide(N + 1, "!=", N) is True
     assert T >= 3 and N + 1 > N
     assert compare(T, "<", 8) is True
-    with pytest.raises(Undecided, match="whether T - 5 < 0|whether T < 5 depends on the sizes"):
+    with pytest.raises(Undecided, match="whether T < 5 depends on the sizes"):
         bool(T < 5)
     with pytest.raises(Undecided):
         bool(H)
