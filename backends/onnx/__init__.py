@@ -1,0 +1,5 @@
+"""The ONNX backend."""
+
+from .backend import OnnxBackend, export_entry
+
+__all__ = ["OnnxBackend", "export_entry"]

@@ -1,0 +1,170 @@
+"""The ONNX target: a checked model for each entry, weights inside or in one file beside them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+
+from ...compiler.ir import Node, Program, TensorType
+from ...compiler.passes.context import Context
+from ...compiler.passes.dce import dce
+from ...compiler.passes.legalize import LegalizeError, legalize
+from ..api import Backend, BackendError, Content, Emission, Loaded, Options, Runtime
+from . import external as outside_file
+from .capabilities import DEFAULT_OPSET, OPSETS, refusal
+from .emit import Emitter
+from .lower import LOWERINGS
+from .runtime import OnnxRuntime
+from .serialize import External, Serialized, serialize
+
+WEIGHTS = "weights.bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `Options.settings` may say.
+
+    ``opset``: the version of ONNX to use, and no other. ``external``: weights in a file beside the models; by default
+    if they exceed ``limit`` bytes, or if several entries share them.
+    """
+
+    opset: int | None = None
+    external: bool | None = None
+    limit: int = outside_file.INSIDE_LIMIT
+
+    @classmethod
+    def of(cls, options: Options) -> Settings:
+        """Raises `BackendError` for a setting that there is not, or a value that it cannot have."""
+        given = dict(options.settings)
+        unknown = sorted(set(given) - {"opset", "external", "limit"})
+        if unknown:
+            raise BackendError(f"onnx has no setting {unknown[0]!r} (it has external, limit, opset)")
+        if options.device not in (None, "cpu"):
+            raise BackendError(f"onnx has no device {options.device!r} (it has cpu)")
+        opset, outside, limit = given.get("opset"), given.get("external"), given.get("limit", cls.limit)
+        if opset is not None and (type(opset) is not int or opset not in OPSETS):
+            raise BackendError(f"onnx opset {opset!r} is none of {OPSETS[0]} to {OPSETS[-1]}")
+        if outside is not None and type(outside) is not bool:
+            raise BackendError(f"onnx setting external is true or false, not {outside!r}")
+        if type(limit) is not int or not 0 <= limit <= outside_file.INSIDE_LIMIT:
+            raise BackendError(f"onnx setting limit is a number of bytes up to {outside_file.INSIDE_LIMIT}, not {limit!r}")
+        return cls(opset, outside, limit)
+
+
+class OnnxBackend(Backend):
+    """ONNX models that run in onnxruntime."""
+
+    name = "onnx"
+    summary = "ONNX models, run in onnxruntime on a CPU"
+    requires: ClassVar[frozenset[str]] = frozenset()
+    forbids: ClassVar[frozenset[str]] = frozenset()
+
+    def claims(self, node: Node) -> str | None:
+        return refusal(LOWERINGS, node)
+
+    def emit(self, program: Program, weights: Mapping[str, np.ndarray], options: Options) -> Emission:
+        settings = Settings.of(options)
+        program = _for_opset(program, settings.opset)
+        types = _weight_types(program)
+        outside = settings.external
+        if outside is None:
+            outside = outside_file.total(types) > settings.limit or len(program.entries) > 1 and bool(types)
+        places = outside_file.layout(types, WEIGHTS) if outside else {}
+        files: dict[str, Content] = {}
+        opsets: dict[str, int] = {}
+        for name in program.entries:
+            model, opsets[name] = _model(program, name, settings.opset, places)
+            files[f"{name}.onnx"] = partial(_write_model, model, weights)
+        if places:
+            files[WEIGHTS] = partial(_write_weights, places, types, weights)
+        return Emission(files, weights_file=False, metadata={"opset": opsets})
+
+    def load(self, bundle: Loaded) -> Runtime:
+        return OnnxRuntime(bundle)
+
+    def export(
+        self, program: Program, weights: Mapping[str, np.ndarray], entry: str, path: Path, options: Options
+    ) -> None:
+        """Write one entry to ``path``, and its weights beside it (``path`` + `.data`) if they do not fit inside.
+
+        The files are written aside and renamed. Raises `BackendError`.
+        """
+        settings = Settings.of(options)
+        if entry not in program.entries:
+            raise BackendError(f"there is no entry {entry!r} (there are {', '.join(program.entries)})")
+        program = _for_opset(program, settings.opset)
+        types = {name: program.tensor_types()[name] for name in program.entries[entry].params}
+        outside = settings.external if settings.external is not None else outside_file.total(types) > settings.limit
+        data = path.with_name(path.name + ".data")
+        places = outside_file.layout(types, data.name) if outside else {}
+        model, _ = _model(program, entry, settings.opset, places)
+        # The data first: a model never stands beside data that it does not belong to.
+        if places:
+            _replace(data, partial(_write_weights, places, types, weights))
+        _replace(path, partial(_write_model, model, weights))
+
+
+def export_entry(
+    program: Program, weights: Mapping[str, np.ndarray], entry: str, path: Path, opset: int | None = None
+) -> None:
+    """Write one entry of a legalized program as an ONNX file. See `OnnxBackend.export`."""
+    settings = {} if opset is None else {"opset": opset}
+    OnnxBackend().export(program, weights, entry, Path(path), Options(settings=settings))
+
+
+def _for_opset(program: Program, opset: int | None) -> Program:
+    """The program in nodes that an opset has. Raises `BackendError` for what it lacks."""
+    if opset is None:
+        return program
+    context = Context(target=f"onnx opset {opset}", claims=lambda node: refusal(LOWERINGS, node, opset))
+    try:
+        return dce(legalize(program, context), context)
+    except LegalizeError as error:
+        raise BackendError(str(error)) from error
+
+
+def _model(program: Program, name: str, opset: int | None, places: External) -> tuple[Serialized, int]:
+    entry = program.entries[name]
+    if opset is None:
+        needed = (LOWERINGS[node.op.name].opset for node in entry.graph.walk() if node.op.name in LOWERINGS)
+        opset = max(DEFAULT_OPSET, *needed, DEFAULT_OPSET)
+    return serialize(Emitter(opset, LOWERINGS).entry(entry), program.name, places), opset
+
+
+def _weight_types(program: Program) -> dict[str, TensorType]:
+    types = program.tensor_types()
+    return {name: types[name] for name in program.used_tensors()}
+
+
+def _write_model(model: Serialized, weights: Mapping[str, np.ndarray], file: BinaryIO) -> None:
+    model.write(file, weights.__getitem__)
+
+
+def _write_weights(
+    places: External, types: Mapping[str, TensorType], weights: Mapping[str, np.ndarray], file: BinaryIO
+) -> None:
+    outside_file.write(file, places, types, weights.__getitem__)
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write a file aside and rename it. Raises `BackendError`; nothing is left behind then."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                write(file)
+            os.chmod(aside, 0o644)
+            os.replace(aside, path)
+        except BaseException:
+            os.unlink(aside)
+            raise
+    except OSError as error:
+        raise BackendError(f"cannot write {path}: {error}") from error
