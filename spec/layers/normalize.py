@@ -153,7 +153,7 @@ class _PerExample(Layer):
 
 
 class GroupNorm(_PerExample):
-    """``(x - mean) / sqrt(variance + eps) * weight + bias``, by the statistics of each example and group of channels."""
+    """``(x - mean) / sqrt(variance + eps) * weight + bias``, by the statistics of an example and group of channels."""
 
     name = "group_norm"
     source = "Wu and He (2018), Group Normalization; torch.nn.GroupNorm"
@@ -165,7 +165,7 @@ class GroupNorm(_PerExample):
 
 
 class InstanceNorm(_PerExample):
-    """``(x - mean) / sqrt(variance + eps) * weight + bias``, by the statistics of each example and channel."""
+    """``(x - mean) / sqrt(variance + eps) * weight + bias``, by the statistics of an example and channel."""
 
     name = "instance_norm"
     source = "Ulyanov, Vedaldi, Lempitsky (2016), Instance Normalization; torch.nn.InstanceNorm2d"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal as OneOf
+from typing import Annotated
+from typing import Literal as OneOf
 
 from pydantic import Field
 

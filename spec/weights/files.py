@@ -119,12 +119,18 @@ def _open_shard(path: Path, root: Path) -> TensorFile:
 
 
 def _open_index(path: Path, root: Path) -> TensorFile:
-    """The shards that ``weight_map`` names. Each key must stand in the file that is said to hold it, and nowhere else."""
+    """The shards that ``weight_map`` names. Each key must stand in the file that is said to hold it, nowhere else."""
     listed = _weight_map(path)
     files: dict[str, TensorFile] = {}
     for name in dict.fromkeys(listed.values()):
         pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name or not name.endswith(".safetensors"):
+        if (
+            pure.is_absolute()
+            or ".." in pure.parts
+            or "\\" in name
+            or "\0" in name
+            or not name.endswith(".safetensors")
+        ):
             raise WeightsError(f"{path}: {shown(name)} is no .safetensors file beside the index")
         files[name] = _open_shard(path.parent / name, root)
     for key, name in listed.items():
