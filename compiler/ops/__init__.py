@@ -8,6 +8,7 @@ from . import (
     activation_smooth,
     aggregate,
     arithmetic,
+    attention,
     contract,
     control,
     create,
@@ -17,6 +18,7 @@ from . import (
     index,
     manipulate,
     matmul,
+    normalize,
     random,
     reduce,
     shape,
@@ -43,6 +45,8 @@ FAMILIES: tuple[tuple[type[Op], ...], ...] = (
     create.OPS,
     manipulate.OPS,
     edit.OPS,
+    normalize.OPS,
+    attention.OPS,
 )
 
 

@@ -127,7 +127,7 @@ def _cropped(op: Any, x: np.ndarray, like: np.ndarray) -> np.ndarray:
 ORACLES |= {
     "full": lambda op: np.full(op.shape, op.fill, op.dtype.numpy),
     "linspace": lambda op: torch.linspace(op.start, op.stop, op.length, dtype=torch.float64).numpy(),
-    "one_hot": lambda op, x: (np.eye(op.classes)[np.clip(x, 0, op.classes - 1)] * ((x >= 0) & (x < op.classes))[..., None]),
+    "one_hot": lambda op, x: np.eye(op.classes + 2)[np.clip(x, -1, op.classes) + 1][..., 1:-1],
     "flatten": _torch(lambda op, x: torch.flatten(x, op.start, op.end)),
     "expand": lambda op, x: np.broadcast_to(x, op.shape),
     "squeeze": lambda op, x: np.squeeze(x, op.axes),
@@ -143,4 +143,59 @@ ORACLES |= {
     "lower_triangle": lambda op, x: np.tril(x, op.diagonal),
     "upper_triangle": lambda op, x: np.triu(x, op.diagonal),
     "update_slice": _written,
+}
+
+# ---- normalisation, attention
+
+
+def _batch_norm(op: Any, x: Any, scale: Any, shift: Any, mean: Any, variance: Any) -> Any:
+    return tf.batch_norm(x, mean, variance, scale, shift, training=False, eps=op.eps)
+
+
+def _attention(
+    op: Any, q: Any, k: Any, v: Any, start: Any = None, mask: Any = None, bias: Any = None
+) -> torch.Tensor:
+    shared = op.kv_heads or op.heads
+    q, k, v = (
+        x.unflatten(2, (heads, -1)).transpose(1, 2) for x, heads in ((q, op.heads), (k, shared), (v, shared))
+    )
+    k, v = (x.repeat_interleave(op.heads // shared, 1) for x in (k, v))
+    added = torch.zeros(q.shape[2], k.shape[2], dtype=q.dtype)
+    if op.causal:
+        place = torch.arange(q.shape[2])[:, None] + (0 if start is None else start)
+        added = added.masked_fill(torch.arange(k.shape[2]) > place, -torch.inf)
+    if bias is not None:
+        added = added + bias
+    if mask is not None:
+        added = added.masked_fill(~mask, -torch.inf)
+    y = tf.scaled_dot_product_attention(q, k, v, attn_mask=added, scale=op.scale)
+    return torch.nan_to_num(y).transpose(1, 2).flatten(2)
+
+
+def _rotary(op: Any, x: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    split = x.reshape(*x.shape[:2], op.heads, -1)
+    dims = op.dims or split.shape[-1]
+    turned = split[..., :dims]
+    if op.interleaved:
+        numbers = turned[..., ::2] + 1j * turned[..., 1::2]
+    else:
+        numbers = turned[..., : dims // 2] + 1j * turned[..., dims // 2 :]
+    angle = positions[..., None, None] / op.base ** (2 * np.arange(dims // 2) / dims)
+    numbers = numbers * np.exp(1j * angle)
+    result = split.copy()
+    if op.interleaved:
+        result[..., 0:dims:2], result[..., 1:dims:2] = numbers.real, numbers.imag
+    else:
+        result[..., : dims // 2], result[..., dims // 2 : dims] = numbers.real, numbers.imag
+    return result.reshape(x.shape)
+
+
+ORACLES |= {
+    "normalize_layer": _torch(lambda op, x, w, b: tf.layer_norm(x, x.shape[op.axis :], w, b, op.eps)),
+    "normalize_rms": _torch(lambda op, x, w: tf.rms_norm(x, x.shape[op.axis :], w, op.eps)),
+    "normalize_group": _torch(lambda op, x, w, b: tf.group_norm(x, op.groups, w, b, op.eps)),
+    "normalize_batch": _torch(_batch_norm),
+    "local_response_norm": _torch(lambda op, x: tf.local_response_norm(x, op.size, op.alpha, op.beta, op.k)),
+    "attention": _torch(_attention),
+    "rotary": _rotary,
 }

@@ -56,7 +56,8 @@ def expected(sample: Sample) -> list[np.ndarray]:
         array if array is None or not DType.of(np.asarray(array)).is_float else np.asarray(array).astype(np.float64)
         for array in sample.inputs
     ]
-    answer = ORACLES[sample.op.name](sample.op, *arrays)
+    with np.errstate(all="ignore"):
+        answer = ORACLES[sample.op.name](sample.op, *arrays)
     return [np.asarray(item) for item in (answer if isinstance(answer, (list, tuple)) else [answer])]
 
 
@@ -87,7 +88,7 @@ def test_a_composite_is_what_the_others_mean_by_it(sample: Sample) -> None:
 
 @pytest.mark.parametrize("sample", REFUSED)
 def test_what_a_composite_refuses(sample: Any) -> None:
-    with pytest.raises(ValueError, match=sample.match):  # noqa: PT012
+    with pytest.raises(ValueError, match=sample.match):
         op = sample.make()
         op, flat = op.with_present(lined_up(op, sample.types))
         Builder().emit(op, [Value(type) for type in flat])
