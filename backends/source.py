@@ -17,9 +17,11 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST = 80
 
 _FORBIDDEN_NAMES = frozenset(
-    "__builtins__ __import__ __loader__ __spec__ breakpoint compile delattr eval exec exit getattr globals input locals"
-    " open quit setattr vars".split()
-)
+    {
+        "__builtins__", "__import__", "__loader__", "__spec__", "breakpoint", "compile", "delattr", "eval", "exec",
+        "exit", "getattr", "globals", "input", "locals", "open", "quit", "setattr", "vars",
+    }
+)  # fmt: skip
 
 
 class SourceError(BackendError):

@@ -126,7 +126,8 @@ def _function(module: Module, name: str, graph: Graph, calls: int) -> str:
     signature = ", ".join([*parameters, *(["*", *keywords] if keywords else [])])
     # Tracing a block once is enough, however often it is called; sizes told by keyword may be symbolic, though.
     once = ["@jax.jit"] if calls > 1 and not keywords else []
-    types = [f"    # {text}: {scope.sizes.type(value.type)}" for text, value in zip(parameters, graph.inputs, strict=True)]
+    pairs = zip(parameters, graph.inputs, strict=True)
+    types = [f"    # {text}: {scope.sizes.type(value.type)}" for text, value in pairs]
     head = [f"# {comment(name)}", *once, f"def {function.name}({signature}):", *types]
     return "\n".join([*head, *lines, *scope.lines])
 
@@ -142,7 +143,7 @@ def _entry(module: Module, program: Program, entry: Entry, name: str) -> str:
     ):
         for key, value in zip(names, values, strict=True):
             text = scope.name(value)
-            head.append(f"    {text} = {kind}[{ascii(key)}]  # {scope.sizes.type(value.type)}")
+            head.append(f"    {text} = {kind}[{key!a}]  # {scope.sizes.type(value.type)}")
             arrays.append((text, value.type))
     _bind_params(scope, entry)
     found = solutions(arrays, scope.sizes)
@@ -167,7 +168,7 @@ def _split(entry: Entry) -> tuple[Sequence[Value], Sequence[Value], Sequence[Val
 
 def _bind_params(scope: Scope, entry: Entry) -> None:
     for path, value in zip(entry.params, _split(entry)[1], strict=True):
-        scope.bind(value, f"params[{ascii(path)}]")
+        scope.bind(value, f"params[{path!a}]")
 
 
 def _states(entry: Entry) -> tuple[str, ...]:
@@ -180,13 +181,13 @@ def _results(scope: Scope, entry: Entry) -> str:
     outputs = dict(zip(entry.outputs, values[: len(entry.outputs)], strict=True))
     if not entry.updates:
         return _dictionary(outputs)
-    states = {name: f"state[{ascii(name)}]" for name in entry.states}
+    states = {name: f"state[{name!a}]" for name in entry.states}
     states |= dict(zip(entry.updates, values[len(entry.outputs) :], strict=True))
     return f"{_dictionary(outputs)}, {_dictionary(states)}"
 
 
 def _dictionary(texts: dict[str, str]) -> str:
-    return "{" + ", ".join(f"{ascii(key)}: {text}" for key, text in texts.items()) + "}"
+    return "{" + ", ".join(f"{key!a}: {text}" for key, text in texts.items()) + "}"
 
 
 def _size_lines(
@@ -204,13 +205,14 @@ def _size_lines(
 def _initial(program: Program, entry: Entry, name: str) -> list[str]:
     """The function that makes the first value of each state whose size the inputs tell."""
     sizes = Sizes()
-    arrays = [(f"inputs[{ascii(port.name)}]", port.type) for port in entry.inputs]
+    arrays = [(f"inputs[{port.name!a}]", port.type) for port in entry.inputs]
     found = solutions(arrays, sizes)
     first: dict[str, str] = {}
     for key in _states(entry):
         state = program.state[key]
         reader = sizes.reader()
-        text = f"jnp.full({reader.shape(state.type.shape)}, {_initial_number(state.initial)}, {jnp_dtype(state.type.dtype)})"
+        value = number(np.asarray(state.initial)[()])
+        text = f"jnp.full({reader.shape(state.type.shape)}, {value}, {jnp_dtype(state.type.dtype)})"
         if reader.used.keys() <= found.keys():
             first[key] = text
             sizes.used |= reader.used
@@ -223,10 +225,6 @@ def _initial(program: Program, entry: Entry, name: str) -> list[str]:
     ]
 
 
-def _initial_number(value: float | int | bool) -> str:
-    return number(np.asarray(value)[()])
-
-
 # ---- the end of the module
 
 
@@ -237,7 +235,7 @@ def _table(program: Program, names: dict[str, str]) -> str:
         inputs = _dictionary({port.name: jnp_dtype(port.type.dtype) for port in entry.inputs})
         kept = _states(entry)
         states = f", ({', '.join(map(ascii, kept))},), {name}_state, updates={bool(entry.updates)}" if kept else ""
-        lines.append(f"    {ascii(entry.name)}: Entry({name}, {inputs}{states}),")
+        lines.append(f"    {entry.name!a}: Entry({name}, {inputs}{states}),")
     return "\n".join([*lines, "}"])
 
 

@@ -79,6 +79,8 @@ def scan_until(
     reverse: bool = False,
 ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     """lax.scan with a step that also says whether to stop; the rows not reached repeat the last one."""
+    if isinstance(length, int) and length == 0:
+        return lax.scan(lambda carry, row: step(carry, row)[:2], carry, sequences, length=0)
     count = jnp.asarray(length, jnp.int64)
 
     def place(at: Array) -> Array:

@@ -6,13 +6,12 @@ import importlib.abc
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import DType
 from ..api import BackendError, Loaded, Runtime
 from ..bundle import SafetensorsFile
 from ..source import check_source
@@ -28,9 +27,9 @@ def import_jax() -> ModuleType:
     on the terminal; a choice of the user's own (``JAX_PLATFORMS``, or the configuration) stays."""
     import jax
 
-    if not jax.config.jax_platforms and "JAX_PLATFORMS" not in os.environ:
-        if importlib.util.find_spec("libtpu") is not None and not has_accelerator():
-            jax.config.update("jax_platforms", "cpu")
+    chosen = jax.config.jax_platforms or "JAX_PLATFORMS" in os.environ
+    if not chosen and importlib.util.find_spec("libtpu") is not None and not has_accelerator():
+        jax.config.update("jax_platforms", "cpu")
     return jax
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import AnyDim, DType, Graph, Node, Shape, TensorType, Value
+from ...compiler.ir import AnyDim, DType, Graph, Node, Shape, Value
 from ..api import BackendError
 from ..source import origin
 from .sizes import Sizes
@@ -118,7 +118,7 @@ class Scope:
         self.line(f"{self.name(node.output)} = {text}  # {self.sizes.type(node.output.type)}")
 
     def assign_all(self, node: Node, text: str, listed: bool = False) -> None:
-        """One line: the results of ``node`` are the items of the tuple ``text`` (with ``listed``, alone if only one)."""
+        """One line: ``text`` is a tuple of the results of ``node``; with ``listed``, an only result by itself."""
         if listed and len(node.outputs) == 1:
             self.assign(node, text)
             return

@@ -82,8 +82,8 @@ def solutions(arrays: Iterable[tuple[str, TensorType]], sizes: Sizes) -> dict[Sy
     """How symbols follow from the shapes of arrays: for each its Python text and the symbols which that text uses.
 
     ``arrays`` are pairs of a Python expression and its type. A symbol is found where a dimension is affine in it and
-    everything else is known. The order is one in which the texts can be executed. Dimensions that give no symbol away
-    are entered in ``sizes.texts``.
+    everything else is known, the simplest such dimension first. The texts can be executed in order. Dimensions that
+    give no symbol away are entered in ``sizes.texts``.
     """
     axes = [
         (size, f"{text}.shape[{axis}]")
@@ -91,6 +91,7 @@ def solutions(arrays: Iterable[tuple[str, TensorType]], sizes: Sizes) -> dict[Sy
         for axis, size in enumerate(type.shape)
         if isinstance(size, Dim)
     ]
+    axes.sort(key=lambda axis: (len(axis[0].terms), len(str(axis[0]))))
     found: dict[Symbol, tuple[str, set[Symbol]]] = {}
     progress = True
     while progress:

@@ -14,7 +14,8 @@ def _call(scope: Scope, node: Node, op: ops.Call) -> None:
     if op.function not in scope.module.functions:
         raise BackendError(f"no function {op.function!r} stands before its call")
     function = scope.module.functions[op.function]
-    told = [f"{keyword}={scope.sizes.text(size)}" for keyword, size in zip(function.keywords, function.needs, strict=True)]
+    sizes = zip(function.keywords, function.needs, strict=True)
+    told = [f"{keyword}={scope.sizes.text(size)}" for keyword, size in sizes]
     scope.assign_all(node, f"{function.name}({', '.join([*map(scope.use, node.inputs), *told])})", listed=True)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ....compiler.ir import DType, Node, Op
-from ....compiler.ops import reduce as ops, window
+from ....compiler.ops import reduce as ops
+from ....compiler.ops import window
 from ..scope import Lowering, Scope, jnp_dtype, padding_text
 
 _REDUCTIONS: dict[type[Op], str] = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....compiler.ir import DType, Node, Op
-from ....compiler.ops import random, source as ops
+from ....compiler.ir import Node, Op
+from ....compiler.ops import random
+from ....compiler.ops import source as ops
 from ..scope import Lowering, Ref, Scope, jnp_dtype
 
 _WRITTEN_OUT = 64
@@ -15,17 +16,22 @@ _WRITTEN_OUT = 64
 def _constant(scope: Scope, node: Node, op: ops.Constant) -> None:
     array = op.value.array()
     dtype = jnp_dtype(op.value.type.dtype)
-    if array.size and all(item.tobytes() == array.flat[0].tobytes() for item in array.flat[:_WRITTEN_OUT]):
-        first = array.reshape(-1)[:1]
-        if array.size <= _WRITTEN_OUT or (array.reshape(-1).view(np.uint8).reshape(array.size, -1) == first.view(np.uint8)).all():
-            scope.refs[node.output] = Ref("", number(array.flat[0]), (), literal=True)
-            return
+    if array.size and _uniform(array):
+        # One number, whatever the shape: it broadcasts where it is read.
+        scope.refs[node.output] = Ref("", number(array.reshape(-1)[0]), (), literal=True)
+        return
     if not array.size:
         scope.assign(node, f"jnp.zeros({scope.sizes.shape(array.shape)}, {dtype})")
     elif array.size <= _WRITTEN_OUT:
         scope.assign(node, f"jnp.array({_nested(array)}, {dtype})")
     else:
         scope.assign(node, f"jnp.asarray({scope.module.constant(array)})")
+
+
+def _uniform(array: np.ndarray) -> bool:
+    """Whether all elements have the same bits."""
+    rows = np.ascontiguousarray(array).reshape(-1, 1).view(np.uint8)
+    return bool((rows == rows[0]).all())
 
 
 def _nested(array: np.ndarray) -> str:
@@ -91,4 +97,3 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.StopGradient: _stop_gradient,
     random.RandomBits: _random_bits,
 }
-__all__ = ["LOWERINGS", "DType", "number"]
