@@ -18,7 +18,6 @@ from ..compiler.evaluate import prepare_weights
 from ..compiler.initialize import random_parameters
 from ..compiler.ir import Program
 from ..compiler.passes.context import Context, Policy
-from ..spec.weights.load import WeightsSource as FileSource
 from ..spec.weights.load import load_weights
 from ..version import VERSION
 from .model import Model
@@ -49,8 +48,7 @@ class Weights:
             return self.values
         if self.path is None:
             return random_parameters(program, self.seed, everywhere=self.everywhere)
-        sources = [FileSource(s.prefix, s.layouts, s.file) for s in model.lowered.sources]
-        return load_weights(Path(self.path), program.parameters, sources)
+        return load_weights(Path(self.path), program.parameters, model.lowered.sources)
 
 
 @dataclass(frozen=True, slots=True)
