@@ -72,13 +72,18 @@ def export_onnx(
     opset: int | None = None,
     entry: str = "main",
 ) -> None:
-    """Write one entry as ONNX; weights past 2 GB go to a file beside it. Raises SpecError, WeightsError, BackendError."""
+    """Write one entry as ONNX; weights past 2 GB go to a file beside it.
+
+    Raises SpecError, WeightsError, BackendError.
+    """
     write_onnx(as_model(model), Path(path), as_weights(weights, seed), opset, entry)
 
 
 def verify(model: Spec, targets: Iterable[str] | None = None, *, seed: int = 0) -> Verification:
     """Compare targets with the reference on the same random weights and inputs. See `Verification`."""
-    return verify_model(as_model(model), list(targets) if targets is not None else None, Weights(seed=seed, everywhere=True))
+    return verify_model(
+        as_model(model), list(targets) if targets is not None else None, Weights(seed=seed, everywhere=True)
+    )
 
 
 def summary(model: Spec, **sizes: int) -> Summary:

@@ -110,7 +110,8 @@ def prepare_picture(picture: Image.Image, field: Field) -> np.ndarray:
     array = array[:, :, None] if array.ndim == 2 else array
     if channels == "bgr":
         array = array[:, :, ::-1]
-    array = (array - np.asarray(rules.get("mean", 0), np.float32)) / np.asarray(rules.get("std", 1), np.float32)
+    mean, std = (np.asarray(rules.get(key, neutral), np.float32) for key, neutral in (("mean", 0), ("std", 1)))
+    array = (array - mean) / std
     return np.ascontiguousarray(array.transpose(2, 0, 1)[None]).astype(field.type.dtype.numpy)
 
 

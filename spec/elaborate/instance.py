@@ -90,13 +90,13 @@ def _variant(loaded: LoadedDocument, variant: str | None, span: Span) -> Mapping
     name = variant or loaded.variant
     if name is None:
         return {}
-    variants = loaded.document.variants or {}
+    variants: Mapping[str, Any] = loaded.document.variants or {}
     if name not in variants:
         listed = ", ".join(variants) or "none"
         raise error_at(
             span, f"`{loaded.label}` has no variant `{name}`", suggest(name, variants) or f"variants: {listed}"
         )
-    declared = loaded.document.args or {}
+    declared: Mapping[str, Any] = loaded.document.args or {}
     for key in variants[name]:
         if key not in declared:
             raise error_at(variants[name].key_span(key), f"there is no arg `{key}`", suggest(key, declared))

@@ -348,7 +348,7 @@ class _Runner:
         node = self.site.node
         with self.site.scope.at_iteration(0):
             probe = self._probe()
-        outputs = list(probe.outputs or probe.module.outputs) if probe.gives_record else None
+        outputs = list(probe.outputs or probe.module.outputs or ()) if probe.gives_record else None
         carry = self._carry() if getattr(node, "carry", None) is not None else {}
         if not _names_operands(node):
             first = next(iter(probe.declared), None)

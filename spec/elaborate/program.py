@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ...compiler.ir import DType, Entry, Graph, Port, Program, State, Symbol, TensorType, Value
-from ...compiler.ir.dims import LIMIT
+from ...compiler.ir.dims import LIMIT, bounds
 from ...compiler.ir.dims import symbol as make_symbol
 from ...compiler.ir.dims import symbols as symbols_of
 from ...compiler.ops.tensor import Tensor
@@ -26,6 +26,7 @@ from .body import Body, Key
 from .context import Context, ProgramBuilder
 from .fields import read_value
 from .instance import instantiate
+from .names import check_names
 from .nodes import read_initializer, run_module
 from .scope import Scope
 from .types import tensor_type
@@ -80,6 +81,7 @@ def elaborate(loaded: LoadedDocument, request: Request) -> Lowered:
     collector = Collector()
     storage, compute, keep = _precision(loaded, request)
     builder = ProgramBuilder(collector, compute, storage)
+    check_names(loaded, collector)
     try:
         context = instantiate(builder, loaded, ROOT, request.args, None, at, request.variant)
     except SpecError as error:
@@ -194,7 +196,7 @@ class _Entry:
         for declaration in declarations:
             for formula in _dims_of(declaration.type):
                 found.update(dict.fromkeys(name.id for name in names_in(formula.expr) if name.id[0].isupper()))
-        dims = getattr(self.module, "dims", None) or {}
+        dims: Any = getattr(self.module, "dims", None) or {}
         for name in dims:
             if name not in found:
                 raise error_at(dims.key_span(name), f"no input has the dimension {name}", suggest(name, found))
@@ -346,7 +348,7 @@ def _check_parts(context: Context, collector: Collector) -> None:
 
 def _first_values(context: Context, builder: ProgramBuilder) -> dict[str, Any]:
     parameters = builder.parameters()
-    rules = context.loaded.document.init or {}
+    rules: Mapping[str, Any] = context.loaded.document.init or {}
     home = Scope(context, Body(builder.shapes), builder.collector)
     compiled = [(PathPattern.parse(str(text)), declaration) for text, declaration in rules.items()]
     for path, parameter in parameters.items():
@@ -383,7 +385,7 @@ def _check_sharding(context: Context, program: Program, collector: Collector) ->
                 collector.report(span, message)
                 break
             for size, axis in zip(parameter.type.shape, axes, strict=True):
-                if axis is not None and axis in mesh and mesh[axis] > 0 and size % mesh[axis] != 0:
+                if axis is not None and axis in mesh and mesh[axis] > 0 and bounds(size)[0] % mesh[axis] != 0:
                     message = f"`{parameter.path}`: {size} is not divisible by the {mesh[axis]} chips of `{axis}`"
                     collector.report(span, message)
 
