@@ -149,10 +149,10 @@ class _Evaluator:
     def expect(self, type: TensorType) -> tuple[tuple[int, ...], np.dtype]:
         shape = self.shapes.get(type.shape)
         if shape is None:
-            sizes = [substitute(size, self.sizes) for size in type.shape]
-            if not all(isinstance(size, int) for size in sizes):
+            sizes = [size for size in (substitute(s, self.sizes) for s in type.shape) if isinstance(size, int)]
+            if len(sizes) != type.rank:
                 raise EvaluationError(f"a size of {type} is not given")
-            shape = self.shapes[type.shape] = tuple(int(size) for size in sizes)  # type: ignore[arg-type]
+            shape = self.shapes[type.shape] = tuple(sizes)
         return shape, (DType.FLOAT64 if self.wide and type.dtype.is_float else type.dtype).numpy
 
     def widen(self, array: np.ndarray) -> np.ndarray:

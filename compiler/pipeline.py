@@ -17,7 +17,7 @@ Pass = Callable[[Program, Context], Program]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A pass in its place. A target may forbid ``optional`` ones, and must require those that are off by ``default``."""
+    """A pass in its place. A target may forbid it if ``optional``, and must require it if it is off by ``default``."""
 
     run: Pass
     why: str

@@ -93,7 +93,7 @@ def initializer(value: Any) -> Initializer:
     if isinstance(value, _Initializer):
         return value  # type: ignore[return-value]
     if isinstance(value, str):
-        word, fields = value, {}
+        word, fields = value, dict[str, Any]()
     elif isinstance(value, Mapping) and len(value) == 1:
         ((word, fields),) = value.items()
     elif isinstance(value, (tuple, list)) and len(value) == 2:

@@ -1,0 +1,244 @@
+"""What a program holds and costs, by part of the network, without any weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .ir.dims import Symbol, substitute
+from .ir.graph import Graph, Node, Value
+from .ir.op import Cost, Op
+from .ir.program import Entry, Program
+from .ir.types import TensorType
+from .ops.control import Call, Cond, Scan
+from .passes.lifetimes import peak
+
+
+@dataclass(slots=True)
+class Group:
+    """The nodes under one label (without one: of one op). ``result_bytes`` is the size of all they compute together.
+
+    ``parameters`` counts the elements of trainable parameters, ``buffers`` those of the others; a shared one counts
+    where it is read first. ``output`` is the type of the last value.
+    """
+
+    label: str
+    output: str = ""
+    parameters: int = 0
+    buffers: int = 0
+    macs: int = 0
+    flops: int = 0
+    result_bytes: int = 0
+    nodes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EntrySummary:
+    """One entry. ``activation_bytes`` is the peak of what lives at once, weights aside."""
+
+    name: str
+    macs: int
+    flops: int
+    activation_bytes: int
+    nodes: int
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A program. Numbers of work are those of its first entry; ``parameters`` and ``buffers`` are of all together."""
+
+    name: str
+    parameters: int
+    buffers: int
+    parameter_bytes: int
+    macs: int
+    flops: int
+    activation_bytes: int
+    nodes: int
+    sizes: Mapping[str, int]
+    entries: tuple[EntrySummary, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return asdict(self)
+
+
+def summarize(program: Program, sizes: Mapping[str, int] | None = None, depth: int = 1) -> Summary:
+    """What a program holds and costs.
+
+    ``sizes`` sets symbols; the others are 1, or the least that is allowed. Groups are by the first ``depth`` names of a
+    label. A multiply-accumulate is two flops; a scan counts its steps, a cond its dearer branch, a while one round.
+    Functions are counted once and multiplied. Raises `ValueError` for a size out of range.
+    """
+    entries: list[EntrySummary] = []
+    used: dict[str, int] = {}
+    for entry in program.entries.values():
+        chosen = {symbol.name: _size(symbol, sizes or {}) for symbol in entry.symbols}
+        used |= chosen
+        entries.append(_Counter(program, chosen, depth).entry(entry))
+    elements = {True: 0, False: 0}
+    for parameter in program.parameters.values():
+        elements[parameter.trainable] += int(parameter.type.elements)  # type: ignore[arg-type]
+    first = entries[0]
+    return Summary(
+        name=program.name,
+        parameters=elements[True],
+        buffers=elements[False],
+        parameter_bytes=sum(int(p.type.nbytes) for p in program.parameters.values()),  # type: ignore[arg-type]
+        macs=first.macs,
+        flops=first.flops,
+        activation_bytes=first.activation_bytes,
+        nodes=first.nodes,
+        sizes=used,
+        entries=tuple(entries),
+    )
+
+
+def _size(symbol: Symbol, sizes: Mapping[str, int]) -> int:
+    size = sizes.get(symbol.name, symbol.low)
+    if not symbol.low <= size <= symbol.high:
+        raise ValueError(f"{symbol.name} is {size}; it lies between {symbol.low} and {symbol.high}")
+    return max(size, 1) if symbol.name not in sizes and symbol.high >= 1 else size
+
+
+@dataclass(slots=True)
+class _Work:
+    macs: int = 0
+    flops: int = 0
+    result_bytes: int = 0
+    nodes: int = 0
+    output: str = ""
+
+    def add(self, other: _Work, times: int = 1) -> None:
+        self.macs += other.macs * times
+        self.flops += other.flops * times
+        self.result_bytes += other.result_bytes * times
+        self.nodes += other.nodes
+        self.output = other.output or self.output
+
+
+Breakdown = dict[str, _Work]
+"""Work by full label."""
+
+
+@dataclass(slots=True)
+class _Counter:
+    program: Program
+    sizes: Mapping[str, int]
+    depth: int
+    functions: dict[str, tuple[Breakdown, int]] = field(default_factory=dict)
+    costs: dict[tuple[type[Op], Op, tuple[TensorType, ...], tuple[TensorType, ...]], tuple[int, int]] = field(
+        default_factory=dict
+    )
+
+    def entry(self, entry: Entry) -> EntrySummary:
+        work = self.graph(entry.graph)
+        groups: dict[str, Group] = {}
+        for label, part in work.items():
+            group = groups.setdefault(label, Group(label))
+            group.macs, group.flops = part.macs, part.flops
+            group.result_bytes, group.nodes, group.output = part.result_bytes, part.nodes, part.output
+        self.parameters(entry, groups)
+        total = _Work()
+        for part in work.values():
+            total.add(part)
+        highest = peak(entry.graph, self.sizes, self.inner).estimate
+        return EntrySummary(entry.name, total.macs, total.flops, highest, total.nodes, tuple(groups.values()))
+
+    def parameters(self, entry: Entry, groups: dict[str, Group]) -> None:
+        readers: dict[Value, Node] = {}
+        for node in entry.graph.nodes:
+            for value in node.inputs:
+                readers.setdefault(value, node)
+        first = len(entry.inputs)
+        for name, value in zip(entry.params, entry.graph.inputs[first:], strict=False):
+            parameter = self.program.parameters.get(name)
+            if value not in readers or parameter is None:
+                continue
+            label = self.label(readers[value])
+            group = groups.get(label) or groups.setdefault(self.inside(label, groups), Group(label))
+            elements = int(parameter.type.elements)  # type: ignore[arg-type]
+            if parameter.trainable:
+                group.parameters += elements
+            else:
+                group.buffers += elements
+
+    def inside(self, label: str, groups: Mapping[str, Group]) -> str:
+        """The first group of a call, whose own label stands for several."""
+        return next((key for key in groups if key.startswith(f"{label}.")), label)
+
+    def graph(self, graph: Graph) -> Breakdown:
+        found: Breakdown = {}
+        for node in graph.nodes:
+            label = self.label(node)
+            if isinstance(node.op, Call):
+                for inner, part in self.function(node.op.function)[0].items():
+                    found.setdefault(self.joined(label, inner), _Work()).add(part)
+            else:
+                found.setdefault(label, _Work()).add(self.node(node))
+        return found
+
+    def function(self, name: str) -> tuple[Breakdown, int]:
+        """The work of a function and its peak memory."""
+        if name not in self.functions:
+            graph = self.program.functions[name]
+            self.functions[name] = (self.graph(graph), peak(graph, self.sizes, self.inner).estimate)
+        return self.functions[name]
+
+    def inner(self, node: Node) -> int:
+        """The memory that a node needs while it runs, beside its results."""
+        if isinstance(node.op, Call):
+            # The results of the callee are those of the call: counted already.
+            return max(0, self.function(node.op.function)[1] - sum(self.nbytes(v.type) for v in node.outputs))
+        return max((peak(region, self.sizes, self.inner).estimate for region in node.regions), default=0)
+
+    def node(self, node: Node) -> _Work:
+        macs, flops = self.cost(node)
+        count = 1
+        inner: list[_Work] = []
+        for region in node.regions:
+            part = _Work()
+            for work in self.graph(region).values():
+                part.add(work)
+            inner.append(part)
+            count += part.nodes
+        if isinstance(node.op, Cond):
+            inner = [max(inner, key=lambda part: part.flops)]
+        times = self.number(node.op.length) if isinstance(node.op, Scan) else 1
+        if node.regions:
+            macs, flops = (times * sum(part.macs for part in inner), times * sum(part.flops for part in inner))
+        written = sum(self.nbytes(value.type) for value in node.outputs)
+        output = str(node.outputs[-1].type) if node.outputs else ""
+        return _Work(macs, flops, written, count, output)
+
+    def cost(self, node: Node) -> tuple[int, int]:
+        if node.regions:
+            return 0, 0
+        inputs = tuple(value.type for value in node.inputs)
+        outputs = tuple(value.type for value in node.outputs)
+        key = (type(node.op), node.op, inputs, outputs)
+        if key not in self.costs:
+            cost: Cost = node.op.cost(inputs, outputs)
+            self.costs[key] = (self.number(cost.macs), self.number(cost.flops))
+        return self.costs[key]
+
+    def number(self, value: Any) -> int:
+        found = substitute(value, self.sizes)
+        if not isinstance(found, int):
+            raise ValueError(f"{value} depends on a size that is not given")
+        return found
+
+    def nbytes(self, type: TensorType) -> int:
+        return self.number(type.nbytes)
+
+    def label(self, node: Node) -> str:
+        label = node.loc.label if node.loc else ""
+        return ".".join(label.split(".")[: self.depth]) if label else f"({node.op.name})"
+
+    def joined(self, outer: str, inner: str) -> str:
+        if inner.startswith("("):
+            return outer
+        label = inner if outer.startswith("(") else f"{outer}.{inner}"
+        return ".".join(label.split(".")[: self.depth])
