@@ -19,6 +19,7 @@ from . import (
     manipulate,
     matmul,
     normalize,
+    pooling,
     random,
     reduce,
     shape,
@@ -46,6 +47,7 @@ FAMILIES: tuple[tuple[type[Op], ...], ...] = (
     manipulate.OPS,
     edit.OPS,
     normalize.OPS,
+    pooling.OPS,
     attention.OPS,
 )
 

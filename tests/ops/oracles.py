@@ -199,3 +199,43 @@ ORACLES |= {
     "attention": _torch(_attention),
     "rotary": _rotary,
 }
+
+# ---- pooling, resampling
+
+
+def _pool_arguments(op: Any) -> dict[str, Any]:
+    return {"kernel_size": op.kernel, "stride": op.kernel if op.stride is None else op.stride, "ceil_mode": op.ceil}
+
+
+def _max_pool(op: Any, x: torch.Tensor) -> torch.Tensor:
+    arguments = _pool_arguments(op) | {"dilation": op.dilation}
+    whole = x.dtype == torch.int64
+    x, arguments["padding"] = _around(op, x.double(), -torch.inf)
+    y = getattr(tf, op.name)(x, **arguments)
+    return y.long() if whole else y
+
+
+def _avg_pool(op: Any, x: torch.Tensor) -> torch.Tensor:
+    arguments = _pool_arguments(op)
+    if not isinstance(op.padding, int) and not op.count_include_pad:
+        ones, _ = _around(op, torch.ones_like(x), 0)
+        sums, _ = _around(op, x, 0)
+        pool = getattr(tf, op.name)
+        return pool(sums, **arguments) / pool(ones, **arguments)
+    x, arguments["padding"] = _around(op, x, 0)
+    return getattr(tf, op.name)(x, **arguments, count_include_pad=op.count_include_pad)
+
+
+def _around(op: Any, x: torch.Tensor, fill: float) -> tuple[torch.Tensor, int]:
+    if isinstance(op.padding, int):
+        return x, op.padding
+    if op.padding == "same":  # of an odd kernel with stride 1
+        pairs = [((op.kernel - 1) // 2, (op.kernel - 1) // 2)] * op.spatial
+    else:
+        pairs = list(zip(op.padding[: op.spatial], op.padding[op.spatial :], strict=True))
+    return tf.pad(x, [size for pair in reversed(pairs) for size in pair], value=fill), 0
+
+
+ORACLES |= {f"max_pool{n}d": _torch(_max_pool) for n in (1, 2, 3)}
+ORACLES |= {f"avg_pool{n}d": _torch(_avg_pool) for n in (1, 2, 3)}
+ORACLES["adaptive_avg_pool2d"] = _torch(lambda op, x: tf.adaptive_avg_pool2d(x, op.size))
