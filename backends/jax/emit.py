@@ -154,10 +154,10 @@ def _entry(module: Module, program: Program, entry: Entry, name: str) -> str:
         raise BackendError(f"entry {entry.name!r}: no input or state tells the size {needs[0].name}")
     kept = _states(entry)
     signature = "params, inputs, state" if kept else "params, inputs"
-    text = [f"# entry {comment(entry.name)}", f"def {name}({signature}):", *head, *lines, *scope.lines]
+    whole = [f"# entry {comment(entry.name)}", f"def {name}({signature}):", *head, *lines, *scope.lines]
     if kept:
-        text += ["", "", *_initial(program, entry, name)]
-    return "\n".join(text)
+        whole += ["", "", *_initial(program, entry, name)]
+    return "\n".join(whole)
 
 
 def _split(entry: Entry) -> tuple[Sequence[Value], Sequence[Value], Sequence[Value]]:
@@ -211,7 +211,7 @@ def _initial(program: Program, entry: Entry, name: str) -> list[str]:
     for key in _states(entry):
         state = program.state[key]
         reader = sizes.reader()
-        value = number(np.asarray(state.initial)[()])
+        value = number(np.asarray(state.initial))
         text = f"jnp.full({reader.shape(state.type.shape)}, {value}, {jnp_dtype(state.type.dtype)})"
         if reader.used.keys() <= found.keys():
             first[key] = text

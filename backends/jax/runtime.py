@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.util
 import os
 import sys
 from collections.abc import Mapping
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,13 @@ SOURCE = "model.py"
 CONSTANTS = "constants.safetensors"
 
 
-def import_jax() -> ModuleType:
-    """JAX. Where libtpu is installed but no accelerator is, JAX is told to look at the CPU only, which spares errors
-    on the terminal; a choice of the user's own (``JAX_PLATFORMS``, or the configuration) stays."""
-    import jax
+def import_jax() -> Any:
+    """JAX, imported when it is first needed.
 
+    Where libtpu is installed but no accelerator is, JAX is told to look at the CPU only, which spares errors on the
+    terminal. A choice of the user's own (``JAX_PLATFORMS``, or the configuration) stays.
+    """
+    jax: Any = importlib.import_module("jax")
     chosen = jax.config.jax_platforms or "JAX_PLATFORMS" in os.environ
     if not chosen and importlib.util.find_spec("libtpu") is not None and not has_accelerator():
         jax.config.update("jax_platforms", "cpu")

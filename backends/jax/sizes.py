@@ -122,8 +122,7 @@ def _solve(
         return None
     reader = sizes.reader()
     if terms:
-        constant = terms.get(())
-        plain = len(terms) == 1 and constant is not None
-        less = f"{text} - {constant}" if plain and constant > 0 else f"{text} - ({reader.text(rest)})"
+        plain = terms.keys() == {()} and terms[()] > 0
+        less = f"{text} - {terms[()]}" if plain else f"{text} - ({reader.text(rest)})"
         text = f"({less})" if factor != 1 else less
     return wanted, text if factor == 1 else f"{text} // {factor}", set(reader.used)

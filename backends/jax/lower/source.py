@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ....compiler.ir import Node, Op
@@ -36,12 +38,13 @@ def _uniform(array: np.ndarray) -> bool:
 
 def _nested(array: np.ndarray) -> str:
     if array.ndim == 0:
-        return number(array[()])
+        return number(array)
     return f"[{', '.join(_nested(row) for row in array)}]"
 
 
-def number(value: np.generic) -> str:
-    """Python for one element, exactly; negative ones in parentheses."""
+def number(element: np.generic | np.ndarray) -> str:
+    """Python for one element (or an array without axes), exactly; negative ones in parentheses."""
+    value: Any = np.asarray(element)[()]
     if value.dtype.kind in "biu":
         text = repr(value.item())
     else:
@@ -55,7 +58,7 @@ def number(value: np.generic) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
-def _exact(text: str, value: np.generic) -> bool:
+def _exact(text: str, value: np.floating) -> bool:
     """Whether the number that Python reads becomes the value again."""
     return np.float64(text).astype(value.dtype).tobytes() == value.tobytes()
 
