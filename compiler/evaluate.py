@@ -121,7 +121,7 @@ class _Evaluator:
             ]
         try:
             if step.regions:
-                result = op.meaning(*op.arguments(arrays), regions=step.regions)  # type: ignore[call-arg]
+                result = op.meaning(*op.arguments(arrays), regions=step.regions)
             else:
                 result = op.meaning(*op.arguments(arrays))
         except EvaluationError:

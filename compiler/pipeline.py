@@ -7,10 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .ir.program import Program
+from .ir.text import print_program
+from .ir.verify import verify
+from .passes.constant_folding import constant_folding
 from .passes.context import Context
+from .passes.cse import cse
 from .passes.dce import dce
+from .passes.fold_weights import fold_weights
+from .passes.hoist import hoist
 from .passes.inline import inline
 from .passes.legalize import legalize
+from .passes.precision import precision
+from .passes.simplify import simplify
 
 Pass = Callable[[Program, Context], Program]
 
@@ -30,9 +38,20 @@ class Step:
 
 
 STEPS: tuple[Step, ...] = (
-    Step(inline, "first, so that what follows sees across calls; targets that emit functions forbid it"),
-    Step(legalize, "last of the rewrites that matter for meaning", optional=False),
-    Step(dce, "what earlier passes left behind", optional=False),
+    Step(inline, "first, so that what follows sees across calls; a target that emits functions forbids it"),
+    Step(precision, "while composites are whole: a softmax is one op to keep in float32, not five"),
+    Step(simplify, "brings broadcasts into the form that the later patterns read"),
+    Step(constant_folding, "after simplify, which finds dimensions that are known"),
+    Step(cse, "before weights fold: what equals counts as one reader there"),
+    Step(dce, "before weights fold: the dead are no readers", optional=False),
+    Step(fold_weights, "before legalize, which would take batch normalisation apart"),
+    Step(legalize, "after the patterns over composites; what follows sees what the target takes", optional=False),
+    Step(simplify, "what decompositions repeat"),
+    Step(constant_folding, "what decompositions compute on numbers"),
+    Step(cse, "what decompositions of neighbours share"),
+    Step(hoist, "after fold_weights, whose arithmetic on parameters it moves; after cse, so that it moves it once"),
+    Step(legalize, "again: a rewrite may give a primitive that the target lacks in that dtype", optional=False),
+    Step(dce, "last: what all of them left behind", optional=False),
 )
 
 
@@ -41,10 +60,26 @@ class PipelineError(Exception):
 
 
 def run(program: Program, context: Context) -> Program:
-    """The program as the target takes it. Raises `PipelineError`, and what passes raise."""
-    for step in plan(context):
+    """The program as the target takes it.
+
+    Under ``context.debug`` the program is verified before the first and after each pass; with ``context.dump_dir`` its
+    text is written there after each, as ``03_cse.txt`` (``00_input.txt`` at first). Raises `PipelineError`,
+    `VerifyError`, and what passes raise.
+    """
+    steps = plan(context)
+    _check(program, context, 0, "input")
+    for number, step in enumerate(steps, 1):
         program = step.run(program, context)
+        _check(program, context, number, step.name)
     return program
+
+
+def _check(program: Program, context: Context, number: int, name: str) -> None:
+    if context.dump_dir is not None:
+        context.dump_dir.mkdir(parents=True, exist_ok=True)
+        (context.dump_dir / f"{number:02}_{name}.txt").write_text(print_program(program), encoding="utf-8")
+    if context.debug:
+        verify(program, name)
 
 
 def plan(context: Context) -> list[Step]:

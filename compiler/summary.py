@@ -12,6 +12,7 @@ from .ir.op import Cost, Op
 from .ir.program import Entry, Program
 from .ir.types import TensorType
 from .ops.control import Call, Cond, Scan
+from .passes.frozen import nbytes
 from .passes.lifetimes import peak
 
 
@@ -86,7 +87,7 @@ def summarize(program: Program, sizes: Mapping[str, int] | None = None, depth: i
         name=program.name,
         parameters=elements[True],
         buffers=elements[False],
-        parameter_bytes=sum(int(p.type.nbytes) for p in program.parameters.values()),  # type: ignore[arg-type]
+        parameter_bytes=sum(nbytes(parameter.type) for parameter in program.parameters.values()),
         macs=first.macs,
         flops=first.flops,
         activation_bytes=first.activation_bytes,

@@ -16,7 +16,7 @@ from ..ops.elementwise import Elementwise, Where
 from ..ops.shape import Broadcast
 from ..ops.source import Constant, Iota
 from .context import Context
-from .frozen import has_symbols
+from .frozen import has_symbols, nbytes
 from .numbers import Numbers, filled, scalar
 from .sweep import map_graphs, map_regions
 
@@ -80,7 +80,7 @@ class _Folder:
         if len(arrays) != len(node.inputs) or not _static(node):
             return None
         given = sum(array.nbytes for array in arrays)
-        result_bytes = sum(int(value.type.nbytes) for value in node.outputs)  # type: ignore[arg-type]
+        result_bytes = sum(nbytes(value.type) for value in node.outputs)
         if result_bytes > max(CAP, given):
             self.context.refused(
                 "constant_folding", node.op.name, f"{result_bytes} bytes out of {given} are too many", node.loc
@@ -111,7 +111,7 @@ class _Folder:
         match node.op:
             case Constant(value=literal):
                 self.arrays[value] = literal.array()
-            case Iota() | Broadcast() if _static(node) and int(value.type.nbytes) <= CAP:  # type: ignore[arg-type]
+            case Iota() | Broadcast() if _static(node) and nbytes(value.type) <= CAP:
                 inputs = [array for array in map(self.array, node.inputs) if array is not None]
                 if len(inputs) != len(node.inputs):
                     return None

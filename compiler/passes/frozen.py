@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..ir.dims import Dim
 from ..ir.graph import Graph, Node, Value
 from ..ir.program import Entry
+from ..ir.types import TensorType
 from ..ops.control import Call
 
 
@@ -35,3 +36,10 @@ def has_symbols(attribute: object) -> bool:
     if isinstance(attribute, tuple):
         return any(map(has_symbols, attribute))
     return isinstance(attribute, Dim)
+
+
+def nbytes(type: TensorType) -> int:
+    """Bytes of a tensor of known size."""
+    total = type.nbytes
+    assert isinstance(total, int), "the size is not known"
+    return total

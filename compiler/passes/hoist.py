@@ -11,7 +11,7 @@ from ..ir.program import Entry, Program
 from ..ir.types import TensorType
 from ..ops.shape import Broadcast
 from .context import Context
-from .frozen import frozen_values, parameter_values
+from .frozen import frozen_values, nbytes, parameter_values
 
 SMALL = 64 * 2**10
 """Bytes about which no rule asks whether storage grows."""
@@ -47,10 +47,6 @@ def hoist(program: Program, context: Context) -> Program:
         prepare_inputs=tuple(packer.inputs),
         packed=tuple(packer.packed),
     )
-
-
-def _nbytes(type: TensorType) -> int:
-    return int(type.nbytes)  # type: ignore[arg-type]
 
 
 @dataclass(slots=True)
@@ -102,8 +98,8 @@ class _View:
     def grows(self, node: Node) -> bool:
         if isinstance(node.op, Broadcast):
             return True
-        result = _nbytes(node.output.type)
-        return result > SMALL and result > sum(_nbytes(value.type) for value in set(node.inputs))
+        result = nbytes(node.output.type)
+        return result > SMALL and result > sum(nbytes(value.type) for value in set(node.inputs))
 
 
 def _growing(views: dict[str, _View], types: dict[str, TensorType]) -> dict[Value, tuple[str, Node]]:
@@ -119,7 +115,7 @@ def _growing(views: dict[str, _View], types: dict[str, TensorType]) -> dict[Valu
         here: Counter[str] = Counter()
         for value in view.candidates:
             largest = _largest(view.sources[value], types)
-            here[largest] += _nbytes(value.type)
+            here[largest] += nbytes(value.type)
             members.setdefault(largest, []).append((value, view.producers[value]))
             sources.setdefault(largest, set()).update(view.sources[value])
         for largest, cost in here.items():
@@ -127,7 +123,7 @@ def _growing(views: dict[str, _View], types: dict[str, TensorType]) -> dict[Valu
             costs[largest] = max(costs.get(largest, 0), cost)
     found: dict[Value, tuple[str, Node]] = {}
     for largest, cost in costs.items():
-        freed = sum(_nbytes(types[name]) for name in sources[largest] if name not in direct)
+        freed = sum(nbytes(types[name]) for name in sources[largest] if name not in direct)
         if cost > max(SMALL, freed):
             reason = f"{largest} would be stored twice" if largest in direct else "more bytes would be stored"
             found |= {value: (reason, node) for value, node in members[largest]}
@@ -135,7 +131,7 @@ def _growing(views: dict[str, _View], types: dict[str, TensorType]) -> dict[Valu
 
 
 def _largest(names: frozenset[str], types: dict[str, TensorType]) -> str:
-    return max(sorted(names), key=lambda name: _nbytes(types[name]))
+    return max(sorted(names), key=lambda name: nbytes(types[name]))
 
 
 class _Packer:
