@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,8 @@ class Emitter:
         self.users: dict[Value, list[Node]] = {}
         self.constants: dict[str, np.ndarray] = {}
         self.sizes = Sizes(self)
+        self.memo: dict[Hashable, str] = {}
+        """Names that several nodes of one graph share, by what they hold."""
         self.loc: Loc | None = None
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._count = 0
@@ -238,12 +240,12 @@ class Emitter:
     @contextmanager
     def body(self) -> Iterator[list[OnnxNode]]:
         """What is appended inside goes to the nodes of a subgraph."""
-        nodes, local = self.nodes, self._local
-        self.nodes, self._local = [], set()
+        nodes, local, memo = self.nodes, self._local, self.memo
+        self.nodes, self._local, self.memo = [], set(), {}
         try:
             yield self.nodes
         finally:
-            self.nodes, self._local = nodes, local
+            self.nodes, self._local, self.memo = nodes, local, memo
 
     def own(self, names: Sequence[str]) -> list[str]:
         """Names that may be outputs of the graph in the making: made in it, each once; others pass an Identity."""
@@ -296,10 +298,11 @@ class Emitter:
             naming.give(name, path)
         for position, name in enumerate(model.constants):
             naming.give(name, f"constant_{position}")
-        for node in walk(model.nodes):
-            for name in node.outputs:
-                if name in self._labels and name not in naming.names:
-                    naming.give(name, safe(self._labels[name]) or node.op.lower())
+        # Of several nodes with one label the last is what the label means.
+        last = {self._labels[name]: name for node in walk(model.nodes) for name in node.outputs if name in self._labels}
+        for label, name in last.items():
+            if label and name not in naming.names:
+                naming.give(name, safe(label))
         for node in walk(model.nodes):
             label = safe(node.loc.label) if node.loc else ""
             for name in node.outputs:

@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from ..capabilities import Lowering
-from . import contract, control, elementwise, index, random, reduce, shape, source, window
+from . import (
+    activation,
+    attention,
+    composite,
+    contract,
+    control,
+    elementwise,
+    index,
+    normalize,
+    pooling,
+    random,
+    reduce,
+    shape,
+    source,
+    window,
+)
 
 _FAMILIES: tuple[dict[str, Lowering], ...] = (
     elementwise.LOWERINGS,
@@ -15,6 +30,11 @@ _FAMILIES: tuple[dict[str, Lowering], ...] = (
     index.LOWERINGS,
     random.LOWERINGS,
     control.LOWERINGS,
+    composite.LOWERINGS,
+    activation.LOWERINGS,
+    normalize.LOWERINGS,
+    attention.LOWERINGS,
+    pooling.LOWERINGS,
 )
 
 LOWERINGS: dict[str, Lowering] = {name: lowering for family in _FAMILIES for name, lowering in family.items()}
