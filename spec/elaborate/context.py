@@ -88,6 +88,10 @@ class Context:
     statics: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
     includes: dict[str, Context] = field(default_factory=dict)
+    file: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.file = self.loaded.label
 
     def __hash__(self) -> int:
         return id(self)

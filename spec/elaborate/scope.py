@@ -140,7 +140,7 @@ class Scope:
 
     def place(self, span: Span, label: str) -> None:
         """Nodes built from now on come from there."""
-        self.body.build.loc = Loc(self.context.loaded.label, span.start_line, span.start_column, label)
+        self.body.build.loc = Loc(self.context.file, span.start_line, span.start_column, label)
 
     @contextmanager
     def errors_at(self, span: Span) -> Iterator[None]:
@@ -150,7 +150,7 @@ class Scope:
         except OpError as error:
             raise error_at(span, str(error)) from None
         finally:
-            self.context.program.place_guards(self.context.loaded.label, span)
+            self.context.program.place_guards(self.context.file, span)
 
     def report(self, error: SpecError) -> None:
         """Note mistakes, with the calls that led here; one that several calls meet is noted once."""
