@@ -1,0 +1,39 @@
+"""The NumPy target: one readable module that needs only NumPy and safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ...compiler.ir import Node, Program
+from ..api import Backend, BackendError, Emission, Loaded, Options, Runtime
+from ..source import check_source
+from .capabilities import refusal
+from .emit import emit
+from .kernels import ALLOWED
+from .runtime import MODULE, NumpyRuntime
+
+
+class NumpyBackend(Backend):
+    """Programs for any CPU, in NumPy."""
+
+    name = "numpy"
+    summary = "one readable Python module on NumPy, for any CPU"
+
+    def claims(self, node: Node) -> str | None:
+        return refusal(node)
+
+    def emit(self, program: Program, weights: Mapping[str, np.ndarray], options: Options) -> Emission:
+        if options.device not in (None, "cpu") or options.settings:
+            what = f"device {options.device!r}" if options.device not in (None, "cpu") else f"settings {sorted(options.settings)}"
+            raise BackendError(f"target numpy runs on the CPU and has no settings; it does not know {what}")
+        text = emit(program)
+        check_source(text, ALLOWED)
+        return Emission({MODULE: text.encode()}, weights_file=True)
+
+    def load(self, bundle: Loaded) -> Runtime:
+        return NumpyRuntime(bundle)
+
+
+__all__ = ["NumpyBackend"]

@@ -1,0 +1,23 @@
+"""What the emitter takes as it is."""
+
+from __future__ import annotations
+
+from ...compiler.ir import Node
+from .lower import LOWERINGS
+
+MOVES = frozenset(
+    "reshape transpose broadcast concat slice reverse pad gather gather_elements dynamic_slice dynamic_update_slice"
+    " constant iota cast bitcast stop_gradient where call scan while cond".split()
+)
+"""Ops that compute nothing with the elements: these take 16-bit floats."""
+
+
+def refusal(node: Node) -> str | None:
+    """None if the emitter takes the node, else why not."""
+    op = node.op
+    if op.name not in LOWERINGS:
+        return "is decomposed" if op.is_composite() else "is not known to this target"
+    moves = op.name in MOVES or (op.name.startswith("scatter") and getattr(op, "mode", "") == "set")
+    if not moves and any(value.type.dtype.is_half for value in (*node.inputs, *node.outputs)):
+        return "NumPy computes with 16-bit floats slowly or not at all; they are storage here"
+    return None

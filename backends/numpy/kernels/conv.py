@@ -1,0 +1,193 @@
+"""Convolutions as matrix products over unrolled windows, a tile at a time, so that the columns stay in the cache."""
+
+import numpy as np
+
+
+def conv_tile(batch: int, depth: int, rows: int, row: int) -> tuple[int, int]:
+    """How many images, and how many rows of the result, to unroll at once: about 2 MB of float32."""
+    budget = 524288
+    if depth * rows * row <= budget:
+        return max(1, min(batch, budget // max(1, depth * rows * row))), rows
+    tiles = -(-rows // max(1, budget // (depth * row)))
+    return 1, -(-rows // tiles)
+
+
+def conv_columns(batch: int, depth: int, rows: int, row: int) -> int:
+    """The elements of the columns of one tile."""
+    images, rows = conv_tile(batch, depth, rows, row)
+    return images * depth * rows * row
+
+
+def conv_padded(batch: int, depth: int, rows: int, row: int, image: int) -> int:
+    """The elements of the padded images of one tile."""
+    return conv_tile(batch, depth, rows, row)[0] * image
+
+
+def framed(images: int, x: np.ndarray, low: tuple, high: tuple, padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Room for ``images`` padded images, its frame zero, and the view inside the frame."""
+    sizes = [size + before + after for size, before, after in zip(x.shape[2:], low, high)]
+    whole = padded[: images * x.shape[1] * int(np.prod(sizes))].reshape(images, x.shape[1], *sizes)
+    inside = [slice(None), slice(None)]
+    for axis, (before, after) in enumerate(zip(low, high), 2):
+        size = whole.shape[axis]
+        around = (slice(None),) * axis
+        whole[(*around, slice(0, max(before, 0)))] = 0
+        whole[(*around, slice(size - max(after, 0), size))] = 0
+        inside.append(slice(max(before, 0), size - max(after, 0)))
+    return whole, whole[tuple(inside)]
+
+
+def windows(x: np.ndarray, start: tuple, sizes: tuple, kernel: tuple, stride: tuple, dilation: tuple) -> np.ndarray:
+    """A view [N, C, *kernel, *sizes] of a packed x: what each element of the kernel sees at each position."""
+    steps = x.strides[2:]
+    offset = sum(first * step for first, step in zip(start, steps))
+    taps = tuple(step * apart for step, apart in zip(steps, dilation))
+    moves = tuple(step * apart for step, apart in zip(steps, stride))
+    return np.ndarray((*x.shape[:2], *kernel, *sizes), x.dtype, x, offset, (*x.strides[:2], *taps, *moves))
+
+
+def conv(
+    x: np.ndarray,
+    w: np.ndarray,
+    stride: tuple,
+    low: tuple,
+    high: tuple,
+    dilation: tuple,
+    groups: int,
+    padded: np.ndarray | None,
+    columns: np.ndarray,
+    out: np.ndarray,
+) -> np.ndarray:
+    """x [N, C, *spatial] convolved with w [O, C / groups, *kernel] into out [N, O, *sizes]."""
+    kernel, sizes = w.shape[2:], out.shape[2:]
+    x = x[(slice(None), slice(None), *(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, x.shape[2:])))]
+    low, high = tuple(max(size, 0) for size in low), tuple(max(size, 0) for size in high)
+    row = int(np.prod(sizes[1:]))
+    images, rows = conv_tile(x.shape[0], x.shape[1] * int(np.prod(kernel)), sizes[0], row)
+    weights = w.reshape(groups, w.shape[0] // groups, -1)
+    result = out.reshape(out.shape[0], groups, weights.shape[1], -1)
+    if padded is not None:
+        whole, inside = framed(images, x, low, high, padded)
+    for image in range(0, x.shape[0], images):
+        source = x[image : image + images]
+        if padded is not None:
+            np.copyto(inside[: len(source)], source)
+            source = whole[: len(source)]
+        for first in range(0, sizes[0], rows):
+            count = min(rows, sizes[0] - first)
+            start = (first * stride[0], *(0 for _ in sizes[1:]))
+            seen = windows(source, start, (count, *sizes[1:]), kernel, stride, dilation)
+            unrolled = columns[: seen.size].reshape(seen.shape)
+            np.copyto(unrolled, seen)
+            matrix = unrolled.reshape(len(source), groups, weights.shape[2], count * row)
+            target = result[image : image + images, :, :, first * row : (first + count) * row]
+            np.matmul(weights, matrix, out=target)
+    return out
+
+
+def depthwise_products(channels: int, points: int) -> int:
+    """The elements of the products of one tile of channels."""
+    return max(1, min(channels, 65536 // max(1, points))) * points
+
+
+def depthwise_conv(
+    x: np.ndarray,
+    w: np.ndarray,
+    stride: tuple,
+    low: tuple,
+    high: tuple,
+    dilation: tuple,
+    padded: np.ndarray | None,
+    products: np.ndarray,
+    out: np.ndarray,
+) -> np.ndarray:
+    """x [N, C, *spatial], each channel convolved with its own w [C, 1, *kernel], into out [N, C, *sizes]."""
+    sizes = out.shape[2:]
+    x = x[(slice(None), slice(None), *(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, x.shape[2:])))]
+    if padded is not None:
+        low, high = tuple(max(size, 0) for size in low), tuple(max(size, 0) for size in high)
+        whole, inside = framed(x.shape[0], x, low, high, padded.reshape(-1))
+        np.copyto(inside, x)
+        x = whole
+    points = max(1, int(np.prod(sizes)))
+    step = max(1, products.size // points)
+    weights = w.reshape(w.shape[0], -1, *(1 for _ in sizes))
+    for image in range(x.shape[0]):
+        for channel in range(0, x.shape[1], step):
+            source, target = x[image, channel : channel + step], out[image, channel : channel + step]
+            product = products[: target.size].reshape(target.shape)
+            for tap, place in enumerate(np.ndindex(*w.shape[2:])):
+                starts = [at * apart for at, apart in zip(place, dilation)]
+                seen = [slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, sizes, stride)]
+                factor = weights[channel : channel + step, tap]
+                np.multiply(source[(slice(None), *seen)], factor, out=product if tap else target)
+                if tap:
+                    np.add(target, product, out=target)
+    return out
+
+
+def conv_phases(w: np.ndarray, before: tuple, low: tuple, dilation: tuple, steps: tuple, groups: int) -> tuple:
+    """The weights of a convolution over an input with ``steps - 1`` zeros between elements, sorted by phase.
+
+    The result at positions ``phase`` modulo ``steps`` meets the elements with some of the weights only: a dense
+    convolution with those, that starts at ``start`` of the input (padded by ``low``) and is dilated. Each is
+    (phase, start, dilation, kernel, weights [groups, O / groups, C / groups * taps]); no weights: the phase is zero.
+    """
+    found = []
+    for phase in np.ndindex(*steps):
+        taken, start, apart = [], [], []
+        for axis, (p, pad, lead, gap, step) in enumerate(zip(phase, before, low, dilation, steps)):
+            period = step // int(np.gcd(gap, step))
+            taps = [tap for tap in range(min(period, w.shape[2 + axis])) if (p + tap * gap - pad) % step == 0]
+            taken.append(slice(taps[0], None, period) if taps else slice(0, 0))
+            start.append((p + taps[0] * gap - pad) // step + lead if taps else 0)
+            apart.append(gap * period // step)
+        part = w[(slice(None), slice(None), *taken)]
+        matrix = part.reshape(groups, w.shape[0] // groups, -1).copy() if part.size else None
+        found.append((phase, tuple(start), tuple(apart), part.shape[2:], matrix))
+    return tuple(found)
+
+
+def phase_conv(
+    x: np.ndarray,
+    phases: tuple,
+    low: tuple,
+    steps: tuple,
+    groups: int,
+    padded: np.ndarray | None,
+    columns: np.ndarray,
+    result: np.ndarray,
+    out: np.ndarray,
+) -> np.ndarray:
+    """x, its elements ``steps`` apart with zeros between, convolved (see `conv_phases`) into out."""
+    if padded is not None:
+        high = tuple(whole - size - before for whole, size, before in zip(padded.shape[2:], x.shape[2:], low))
+        whole, inside = framed(x.shape[0], x, low, high, padded.reshape(-1))
+        np.copyto(inside, x)
+        x = whole
+    ones = (1,) * len(steps)
+    for phase, start, dilation, kernel, weights in phases:
+        target = out[(slice(None), slice(None), *(slice(p, None, step) for p, step in zip(phase, steps)))]
+        if weights is None:
+            target[...] = 0
+            continue
+        sizes = target.shape[2:]
+        row = int(np.prod(sizes[1:]))
+        rows = conv_tile(1, x.shape[1] * int(np.prod(kernel)), sizes[0], row)[1]
+        for image in range(x.shape[0]):
+            for first in range(0, sizes[0], rows):
+                count = min(rows, sizes[0] - first)
+                corner = (start[0] + first, *start[1:])
+                seen = windows(x[image : image + 1], corner, (count, *sizes[1:]), kernel, ones, dilation)
+                unrolled = columns[: seen.size].reshape(seen.shape)
+                np.copyto(unrolled, seen)
+                made = result[: out.shape[1] * count * row].reshape(groups, -1, count * row)
+                np.matmul(weights, unrolled.reshape(groups, weights.shape[2], -1), out=made)
+                np.copyto(target[image, :, first : first + count], made.reshape(-1, count, *sizes[1:]))
+    return out
+
+
+KERNELS = (
+    conv_tile, conv_columns, conv_padded, framed, windows, conv, depthwise_products, depthwise_conv, conv_phases,
+    phase_conv,
+)  # fmt: skip

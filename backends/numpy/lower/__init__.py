@@ -1,0 +1,17 @@
+"""Lowerings by op name: each gets the scope, the node and its operands as arrays, and returns the results."""
+
+from __future__ import annotations
+
+from ..scope import Lowering
+from . import contract, control, elementwise, index, reduce, shape, source, window
+
+LOWERINGS: dict[str, Lowering] = {
+    **elementwise.LOWERINGS,
+    **source.LOWERINGS,
+    **shape.LOWERINGS,
+    **reduce.LOWERINGS,
+    **contract.LOWERINGS,
+    **window.LOWERINGS,
+    **index.LOWERINGS,
+    **control.LOWERINGS,
+}

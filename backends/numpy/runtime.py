@@ -1,0 +1,91 @@
+"""A bundle's `model.py` as a runtime: checked, imported from the checked text, and called without further checks."""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from ..api import BackendError, Loaded, Runtime
+from ..source import check_source
+from .kernels import ALLOWED
+
+MODULE = "model.py"
+_count = itertools.count()
+
+
+class _Loader(importlib.abc.SourceLoader):
+    """Gives the import system the text that was checked; nothing is read twice, nothing is cached beside it."""
+
+    def __init__(self, path: Path, text: bytes) -> None:
+        self.path, self.text = path, text
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self.path)
+
+    def get_data(self, path: str | bytes) -> bytes:
+        return self.text
+
+
+def import_checked(path: Path) -> ModuleType:
+    """The module at ``path``, under a private name. Raises `BackendError` if it holds what no emitted module does."""
+    try:
+        text = path.read_bytes()
+        check_source(text.decode("utf-8"), ALLOWED)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BackendError(f"{path} cannot be read: {error}") from error
+    name = f"_netwright_numpy_{next(_count)}"
+    spec = importlib.util.spec_from_loader(name, _Loader(path, text))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise BackendError(f"{path} cannot be imported: {error}") from error
+    return module
+
+
+class NumpyRuntime(Runtime):
+    """Runs the module of a bundle. Thread-safe."""
+
+    def __init__(self, bundle: Loaded) -> None:
+        module = import_checked(Path(bundle.folder) / MODULE)
+        weights = []
+        for name, _, _ in module.PARAMETERS:
+            if name not in bundle.weights:
+                raise BackendError(f"{bundle.folder}: the weights lack {name!r}")
+            weights.append(_held(np.asarray(bundle.weights[name])))
+        self.model: Any = module.connect(tuple(weights))
+
+    def call(
+        self, entry: str, inputs: Mapping[str, np.ndarray], states: Mapping[str, np.ndarray], sizes: Mapping[str, int]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        facts = self.model.entries[entry]
+        missing = [symbol for symbol in facts.symbols if symbol not in sizes]
+        if missing:
+            raise BackendError(f"entry {entry!r} needs the size {missing[0]}")
+        order = tuple(int(sizes[symbol]) for symbol in facts.symbols)
+        given = {name: _held(array) for name, array in inputs.items()}
+        kept = {name: _held(array) for name, array in states.items()}
+        outputs, updated = self.model.call(entry, given, kept, order)
+        return (
+            {name: _given(array, name in facts.bfloat16) for name, array in outputs.items()},
+            {name: _given(array, states[name].dtype == ml_dtypes.bfloat16) for name, array in updated.items()},
+        )
+
+
+def _held(array: np.ndarray) -> np.ndarray:
+    """bfloat16 as the bits that emitted code holds."""
+    return array.view(np.uint16) if array.dtype == ml_dtypes.bfloat16 else array
+
+
+def _given(array: np.ndarray, narrow: bool) -> np.ndarray:
+    return array.view(ml_dtypes.bfloat16) if narrow else array
