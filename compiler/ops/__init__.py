@@ -22,6 +22,8 @@ from . import (
     pooling,
     random,
     reduce,
+    resample,
+    sampling,
     shape,
     source,
     window,
@@ -48,6 +50,8 @@ FAMILIES: tuple[tuple[type[Op], ...], ...] = (
     edit.OPS,
     normalize.OPS,
     pooling.OPS,
+    resample.OPS,
+    sampling.OPS,
     attention.OPS,
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 import torch
 import torch.nn.functional as tf
@@ -239,3 +240,53 @@ def _around(op: Any, x: torch.Tensor, fill: float) -> tuple[torch.Tensor, int]:
 ORACLES |= {f"max_pool{n}d": _torch(_max_pool) for n in (1, 2, 3)}
 ORACLES |= {f"avg_pool{n}d": _torch(_avg_pool) for n in (1, 2, 3)}
 ORACLES["adaptive_avg_pool2d"] = _torch(lambda op, x: tf.adaptive_avg_pool2d(x, op.size))
+
+
+def _upsample(op: Any, x: torch.Tensor) -> torch.Tensor:
+    corners = op.align_corners if op.mode == "bilinear" else None
+    scale = float(op.scale) if isinstance(op.scale, int) else tuple(map(float, op.scale))
+    y = tf.interpolate(x.double(), scale_factor=scale, mode=op.mode, align_corners=corners)
+    return y.to(x.dtype)
+
+
+ORACLES |= {
+    "upsample2d": _torch(_upsample),
+    "pixel_shuffle": _torch(lambda op, x: tf.pixel_shuffle(x, op.factor)),
+}
+
+# ---- random numbers
+
+
+def _key(seed: np.ndarray, step: np.ndarray) -> jax.Array:
+    with jax.enable_x64(True):
+        return jax.random.fold_in(jax.random.key(int(seed)), int(step))
+
+
+def _normals(op: Any, seed: np.ndarray, step: np.ndarray) -> np.ndarray:
+    # The exact function of jax's uniform numbers: its own float32 polynomial is 1e-5 off in the tails.
+    lowest = np.nextafter(np.float32(-1), np.float32(0))
+    even = np.asarray(jax.random.uniform(_key(seed, step), op.shape, "float32", lowest, 1), np.float64)
+    return torch.erfinv(torch.from_numpy(even)).numpy() * np.sqrt(2) * op.deviation + op.mean
+
+
+def _uniforms(op: Any, seed: np.ndarray, step: np.ndarray) -> np.ndarray:
+    numbers = jax.random.uniform(_key(seed, step), op.shape, "float32", op.low, op.high)
+    return np.asarray(numbers, np.float64)
+
+
+def _coins(op: Any, p: np.ndarray, seed: np.ndarray, step: np.ndarray) -> np.ndarray:
+    return np.asarray(jax.random.bernoulli(_key(seed, step), p.astype(np.float32)))
+
+
+def _classes(op: Any, logits: np.ndarray, seed: np.ndarray, step: np.ndarray) -> np.ndarray:
+    drawn = jax.random.categorical(_key(seed, step), logits.astype(np.float32), op.axis)
+    return np.asarray(drawn, np.int64)
+
+
+ORACLES |= {
+    "random_uniform": _uniforms,
+    "random_normal": _normals,
+    "bernoulli": _coins,
+    "categorical": _classes,
+    "dropout": lambda op, x: x,
+}
