@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -32,30 +32,35 @@ class Settings:
     """What `Options.settings` may say.
 
     ``opset``: the version of ONNX to use, and no other. ``external``: weights in a file beside the models; by default
-    if they exceed ``limit`` bytes, or if several entries share them.
+    if they exceed ``limit`` bytes, or if several entries share them. ``keep_nan`` (on): maxima keep NaN as the ops say;
+    off, MaxPool, ReduceMax and ArgMax of onnxruntime drop it, and are faster.
     """
 
     opset: int | None = None
     external: bool | None = None
     limit: int = outside_file.INSIDE_LIMIT
+    keep_nan: bool = True
 
     @classmethod
     def of(cls, options: Options) -> Settings:
         """Raises `BackendError` for a setting that there is not, or a value that it cannot have."""
         given = dict(options.settings)
-        unknown = sorted(set(given) - {"opset", "external", "limit"})
+        names = [field.name for field in fields(cls)]
+        unknown = sorted(set(given) - set(names))
         if unknown:
-            raise BackendError(f"onnx has no setting {unknown[0]!r} (it has external, limit, opset)")
+            raise BackendError(f"onnx has no setting {unknown[0]!r} (it has {', '.join(sorted(names))})")
         if options.device not in (None, "cpu"):
             raise BackendError(f"onnx has no device {options.device!r} (it has cpu)")
-        opset, outside, limit = given.get("opset"), given.get("external"), given.get("limit", cls.limit)
-        if opset is not None and (type(opset) is not int or opset not in OPSETS):
-            raise BackendError(f"onnx opset {opset!r} is none of {OPSETS[0]} to {OPSETS[-1]}")
-        if outside is not None and type(outside) is not bool:
-            raise BackendError(f"onnx setting external is true or false, not {outside!r}")
-        if type(limit) is not int or not 0 <= limit <= outside_file.INSIDE_LIMIT:
-            raise BackendError(f"onnx setting limit is a number of bytes up to {outside_file.INSIDE_LIMIT}, not {limit!r}")
-        return cls(opset, outside, limit)
+        made = cls(**given)
+        if made.opset is not None and (type(made.opset) is not int or made.opset not in OPSETS):
+            raise BackendError(f"onnx opset {made.opset!r} is none of {OPSETS[0]} to {OPSETS[-1]}")
+        for name in ("external", "keep_nan"):
+            value = getattr(made, name)
+            if type(value) is not bool and (value is not None or name == "keep_nan"):
+                raise BackendError(f"onnx setting {name} is true or false, not {value!r}")
+        if type(made.limit) is not int or not 0 <= made.limit <= outside_file.INSIDE_LIMIT:
+            raise BackendError(f"onnx setting limit is a number of bytes up to {outside_file.INSIDE_LIMIT}, not {made.limit!r}")
+        return made
 
 
 class OnnxBackend(Backend):
@@ -80,7 +85,7 @@ class OnnxBackend(Backend):
         files: dict[str, Content] = {}
         opsets: dict[str, int] = {}
         for name in program.entries:
-            model, opsets[name] = _model(program, name, settings.opset, places)
+            model, opsets[name] = _model(program, name, settings, places)
             files[f"{name}.onnx"] = partial(_write_model, model, weights)
         if places:
             files[WEIGHTS] = partial(_write_weights, places, types, weights)
@@ -104,7 +109,7 @@ class OnnxBackend(Backend):
         outside = settings.external if settings.external is not None else outside_file.total(types) > settings.limit
         data = path.with_name(path.name + ".data")
         places = outside_file.layout(types, data.name) if outside else {}
-        model, _ = _model(program, entry, settings.opset, places)
+        model, _ = _model(program, entry, settings, places)
         # The data first: a model never stands beside data that it does not belong to.
         if places:
             _replace(data, partial(_write_weights, places, types, weights))
@@ -130,12 +135,14 @@ def _for_opset(program: Program, opset: int | None) -> Program:
         raise BackendError(str(error)) from error
 
 
-def _model(program: Program, name: str, opset: int | None, places: External) -> tuple[Serialized, int]:
+def _model(program: Program, name: str, settings: Settings, places: External) -> tuple[Serialized, int]:
+    """One entry, and its opset: the one asked for, or the default, or a later one that a node needs."""
     entry = program.entries[name]
+    opset = settings.opset
     if opset is None:
-        needed = (LOWERINGS[node.op.name].opset for node in entry.graph.walk() if node.op.name in LOWERINGS)
-        opset = max(DEFAULT_OPSET, *needed, DEFAULT_OPSET)
-    return serialize(Emitter(opset, LOWERINGS).entry(entry), program.name, places), opset
+        opset = max([DEFAULT_OPSET, *(LOWERINGS[node.op.name].opset for node in entry.graph.walk())])
+    model = Emitter(opset, LOWERINGS, settings.keep_nan).entry(entry)
+    return serialize(model, program.name, places), opset
 
 
 def _weight_types(program: Program) -> dict[str, TensorType]:

@@ -35,8 +35,10 @@ ELEMENT_TYPES: Mapping[DType, int] = {
 class Emitter:
     """Emits one entry. Lowerings call its methods; names are provisional until `finish`."""
 
-    def __init__(self, opset: int, lowerings: Mapping[str, Lowering]) -> None:
+    def __init__(self, opset: int, lowerings: Mapping[str, Lowering], keep_nan: bool = True) -> None:
         self.opset = opset
+        self.keep_nan = keep_nan
+        """Whether maxima of floats keep NaN, which onnxruntime's do not."""
         self.lowerings = lowerings
         self.nodes: list[OnnxNode] = []
         self.forms: dict[Value, Form] = {}

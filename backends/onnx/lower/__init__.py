@@ -15,6 +15,7 @@ from . import (
     pooling,
     random,
     reduce,
+    resample,
     shape,
     source,
     window,
@@ -35,6 +36,7 @@ _FAMILIES: tuple[dict[str, Lowering], ...] = (
     normalize.LOWERINGS,
     attention.LOWERINGS,
     pooling.LOWERINGS,
+    resample.LOWERINGS,
 )
 
 LOWERINGS: dict[str, Lowering] = {name: lowering for family in _FAMILIES for name, lowering in family.items()}

@@ -132,7 +132,7 @@ def select(e: Emitter, dtype: DType, condition: str, x: str, y: str) -> str:
 LOWERINGS: dict[str, Lowering] = {
     "neg": pointwise(_neg, dtypes=NUMBERS),
     "abs": operator("Abs", dtypes=NUMBERS),
-    "sign": operator("Sign", dtypes=NUMBERS),
+    "sign": operator("Sign", dtypes=NUMBERS - {DType.FLOAT16}),
     "floor": operator("Floor", dtypes=FLOATS),
     "round": operator("Round", dtypes=FLOATS),
     "exp": operator("Exp", dtypes=FLOATS),

@@ -7,7 +7,6 @@ import numpy as np
 from ....compiler.ir import DType, Node
 from ..capabilities import Lowering
 from ..emit import ELEMENT_TYPES, Emitter
-from ..forms import Family, Form
 from .elementwise import dtype_of, pointwise, select
 
 _LISTED = 1024
@@ -33,8 +32,13 @@ def _dimension(e: Emitter, node: Node) -> None:
     e.set(node.output, e.sizes.scalar(node.op.size))  # type: ignore[attr-defined]
 
 
-def _cast(e: Emitter, node: Node, x: str) -> str:
-    return convert(e, dtype_of(node), node.output.type.dtype, x)
+def _cast(e: Emitter, node: Node) -> None:
+    source, target = dtype_of(node), node.output.type.dtype
+    if target is DType.BFLOAT16:
+        # Nothing repeats bfloat16, so the operand is repeated before.
+        e.set(node.output, convert(e, source, target, e.full(node.inputs[0])))
+    else:
+        e.elementwise(node, lambda x: convert(e, source, target, x))
 
 
 def convert(e: Emitter, source: DType, target: DType, x: str) -> str:
@@ -73,16 +77,11 @@ def _stop_gradient(e: Emitter, node: Node) -> None:
     e.alias(node.output, e.form(node.inputs[0]))
 
 
-def scalar_form(name: str) -> Form:
-    """A scalar under a name."""
-    return Form((), Family({(): name}))
-
-
 LOWERINGS: dict[str, Lowering] = {
     "constant": Lowering(_constant),
     "iota": Lowering(_iota),
     "dimension": Lowering(_dimension),
-    "cast": pointwise(_cast),
+    "cast": Lowering(_cast),
     "bitcast": pointwise(_bitcast, opset=26),
     "stop_gradient": Lowering(_stop_gradient),
 }

