@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -192,9 +193,18 @@ def test_conv_padding_same_with_stride(size: int, kernel: int, stride: int, dila
     x = generator().normal(size=(1, 2, size, size + 1)).astype(np.float32)
     weight = generator().normal(size=(3, 2, kernel, kernel)).astype(np.float32)
     wanted = np.asarray(
-        jax.lax.conv_general_dilated(x, weight, (stride, stride), "SAME", rhs_dilation=(dilation, dilation))
+        jax.lax.conv_general_dilated(
+            jnp.asarray(x), jnp.asarray(weight), (stride, stride), "SAME", rhs_dilation=(dilation, dilation)
+        )
     )
-    fields = {"filters": 3, "kernel": kernel, "stride": stride, "padding": "same", "dilation": dilation, "bias": False}
+    fields: dict[str, Any] = {
+        "filters": 3,
+        "kernel": kernel,
+        "stride": stride,
+        "padding": "same",
+        "dilation": dilation,
+        "bias": False,
+    }
     built = Built("conv2d", x.shape, **fields)
     np.testing.assert_allclose(
         built.run(x.astype(float), {"weight": weight.astype(float)}), wanted, rtol=1e-4, atol=1e-5
@@ -205,7 +215,13 @@ def test_conv_padding_same_with_stride(size: int, kernel: int, stride: int, dila
 def test_conv_transpose_padding_same_undoes_a_convolution(kernel: int, stride: int, dilation: int) -> None:
     """A size becomes size * stride, and the layer is the gradient of the `same` convolution over the larger map."""
     size = 5
-    window = {"kernel": kernel, "stride": stride, "padding": "same", "dilation": dilation, "bias": False}
+    window: dict[str, Any] = {
+        "kernel": kernel,
+        "stride": stride,
+        "padding": "same",
+        "dilation": dilation,
+        "bias": False,
+    }
     down = Built("conv1d", (1, 3, size * stride), filters=2, **window)
     up = Built("conv_transpose1d", (1, 2, size), filters=3, **window)
     assert up.result.shape == (1, 3, size * stride)
@@ -273,7 +289,8 @@ def test_instance_norm(shape: tuple[int, ...], affine: bool) -> None:
 
 
 def test_norms_keep_symbolic_sizes() -> None:
-    for name, fields in (("batch_norm", {}), ("group_norm", {"groups": 2}), ("instance_norm", {})):
+    norms: list[tuple[str, dict[str, Any]]] = [("batch_norm", {}), ("group_norm", {"groups": 2}), ("instance_norm", {})]
+    for name, fields in norms:
         built = Built(name, (N, 4, H, H), **fields)
         assert built.result.shape == (N, 4, H, H)
         assert not built.build.shapes.guards

@@ -24,6 +24,7 @@ from netwright.spec.model.errors import validate
 from netwright.spec.reader import read_tree
 from netwright.spec.weights import LoadedWeights, WeightsError, load_weights, match_report, open_tensors
 from netwright.spec.weights import safetensors_file as format_module
+from netwright.spec.weights.plan import static_shape
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def model(text: str) -> list[Model]:
     return [Model("", layouts(text))]
 
 
-def parameters(dtype: str = "float32", **shapes: Sequence[int]) -> dict[str, Parameter]:
+def parameters(dtype: str = "float32", /, **shapes: Sequence[int]) -> dict[str, Parameter]:
     """Parameters by path; ``__`` stands for a dot."""
     names = {path.replace("__", "."): shape for path, shape in shapes.items()}
     return {path: Parameter(path, TensorType(DType(dtype), tuple(shape))) for path, shape in names.items()}
@@ -56,7 +57,7 @@ def parameters(dtype: str = "float32", **shapes: Sequence[int]) -> dict[str, Par
 def arrays(wanted: Mapping[str, Parameter], seed: int = 0) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
     return {
-        path: random.normal(size=parameter.type.shape).astype(parameter.type.dtype.numpy)
+        path: random.normal(size=static_shape(parameter)).astype(parameter.type.dtype.numpy)
         for path, parameter in wanted.items()
     }
 
@@ -107,7 +108,7 @@ def test_a_counter_without_a_batch_norm_is_surplus(tmp_path: Path) -> None:
 def test_npz(tmp_path: Path) -> None:
     values = arrays(SMALL)
     for write in (np.savez, np.savez_compressed):
-        write(tmp_path / "w.npz", **values)
+        write(tmp_path / "w.npz", **values)  # type: ignore[arg-type]
         same(load_weights(tmp_path / "w.npz", SMALL), values)
     big = {key: value.astype(value.dtype.newbyteorder(">")) for key, value in values.items()}
     np.savez(tmp_path / "w.npz", **big, allow_pickle=False)
@@ -136,11 +137,11 @@ def test_shards(tmp_path: Path) -> None:
 
 def test_unaligned_and_empty_tensors(tmp_path: Path) -> None:
     wanted = parameters(a=(3,), c=(2, 0), d=()) | parameters("int8", b=(3,))
-    values = {
-        "a": np.float32([1, 2, 3]),
+    values: dict[str, np.ndarray] = {
+        "a": np.array([1, 2, 3], np.float32),
         "c": np.zeros((2, 0), np.float32),
-        "d": np.float32(7),
-        "b": np.int8([1, 2, 3]),
+        "d": np.array(7, np.float32),
+        "b": np.array([1, 2, 3], np.int8),
     }
     # b comes first, so that everything behind it starts at an odd place.
     path = tmp_path / "w.safetensors"
@@ -207,7 +208,7 @@ def test_other_dtypes(tmp_path: Path, stored: str, wanted: str, fits: bool) -> N
 
 
 def test_values_that_do_not_fit_a_narrow_float_are_refused(tmp_path: Path) -> None:
-    save_file({"w": np.float32([1, 1e6])}, tmp_path / "w.safetensors")
+    save_file({"w": np.array([1, 1e6], np.float32)}, tmp_path / "w.safetensors")
     loaded = load_weights(tmp_path / "w.safetensors", parameters("float16", w=(2,)))
     with pytest.raises(WeightsError, match="`w` holds values too large for float16"):
         loaded["w"]
@@ -752,9 +753,9 @@ def test_what_the_library_refuses_is_refused(tmp_path: Path) -> None:
     changed = [whole[:cut] for cut in range(0, len(whole), 3)]
     random = np.random.default_rng(0)
     for _ in range(300):
-        data = bytearray(whole)
-        data[random.integers(0, len(whole) - 32)] ^= 1 << int(random.integers(0, 8))
-        changed.append(bytes(data))
+        flipped = bytearray(whole)
+        flipped[random.integers(0, len(whole) - 32)] ^= 1 << int(random.integers(0, 8))
+        changed.append(bytes(flipped))
     taken = 0
     for data in changed:
         path.write_bytes(data)
