@@ -33,13 +33,14 @@ ROOT = Key("", absolute=True)
 
 @dataclass(slots=True)
 class EntryBuilder:
-    """One entry under elaboration: `open` makes its scope, `build` finishes it."""
+    """One entry under elaboration: `open` makes its scope, `build` finishes it. ``dims`` fixes symbols."""
 
     context: Context
     name: str
     module: Any
     given: frozenset[str]
     states: dict[str, State]
+    dims: Mapping[str, int] = field(default_factory=dict)
     ports: list[Port] = field(default_factory=list)
     state_values: dict[str, Value] = field(default_factory=dict)
 
@@ -85,12 +86,7 @@ class EntryBuilder:
         )
 
     def _symbols(self, scope: Scope) -> dict[str, Any]:
-        document = self.context.loaded.document
-        found: dict[str, None] = {}
-        declarations = [*(self.module.inputs or {}).values(), *(document.state or {}).values()]
-        for declaration in declarations:
-            for formula in dims_of(declaration.type):
-                found.update(dict.fromkeys(name.id for name in names_in(formula.expr) if name.id[0].isupper()))
+        found = declared_symbols(self.module, self.context.loaded.document)
         dims: Any = getattr(self.module, "dims", None) or {}
         for name in dims:
             if name not in found:
@@ -102,8 +98,15 @@ class EntryBuilder:
                 low, high = (whole(scope, bound) for bound in dims[name])
                 if low > high or low < 0:
                     raise error_at(dims.key_span(name), f"the range of {name} is empty: {low} to {high}")
-            symbols[name] = make_symbol(name, low, high)
+            symbols[name] = self._fixed(name, low, high) if name in self.dims else make_symbol(name, low, high)
         return symbols
+
+    def _fixed(self, name: str, low: int, high: int) -> int:
+        size = self.dims[name]
+        if not low <= size <= high:
+            at = self.context.loaded.source.whole()
+            raise error_at(at, f"{name} is {size}; it must lie from {low} to {high}")
+        return size
 
     def _used_symbols(self, scope: Scope) -> tuple[Symbol, ...]:
         used = {s for port in self.ports for size in port.type.shape for s in symbols_of(size)}
@@ -181,6 +184,15 @@ class EntryBuilder:
                 updates.append(path)
                 updated.append(tensor.value)
         return names, values, updates, updated
+
+
+def declared_symbols(module: Any, document: Any) -> dict[str, None]:
+    """The dimension symbols in the inputs of a module and the state of its document, in order."""
+    found: dict[str, None] = {}
+    for declaration in [*(module.inputs or {}).values(), *(document.state or {}).values()]:
+        for formula in dims_of(declaration.type):
+            found.update(dict.fromkeys(name.id for name in names_in(formula.expr) if name.id[0].isupper()))
+    return found
 
 
 def map_types(types: Any, make: Any) -> Any:

@@ -15,7 +15,7 @@ from ..source import Source
 from ..weights.matching import PathPattern
 from .body import Body
 from .context import Context, ProgramBuilder
-from .entries import ROOT, EntryBuilder, whole
+from .entries import ROOT, EntryBuilder, declared_symbols, whole
 from .instance import instantiate
 from .names import check_names
 from .nodes import read_initializer
@@ -52,13 +52,16 @@ class Lowered:
 
 @dataclass(slots=True)
 class Request:
-    """How a person wants the document: args by name, a variant, optional inputs that will be given, a dtype."""
+    """How a person wants the document: args by name, a variant, optional inputs that will be given, a dtype.
+
+    ``dims`` fixes symbols of inputs: the program then takes these sizes only.
+    """
 
     args: Mapping[str, StaticValue] = field(default_factory=dict)
     variant: str | None = None
     given: frozenset[str] = frozenset()
     dtype: str | None = None
-    entries: tuple[str, ...] | None = None
+    dims: Mapping[str, int] = field(default_factory=dict)
 
 
 def elaborate(loaded: LoadedDocument, request: Request) -> Lowered:
@@ -81,13 +84,14 @@ def elaborate(loaded: LoadedDocument, request: Request) -> Lowered:
     states: dict[str, State] = {}
     for name, module in modules.items():
         try:
-            entries[name] = EntryBuilder(context, name, module, request.given, states).build()
+            entries[name] = EntryBuilder(context, name, module, request.given, states, request.dims).build()
         except SpecError as error:
             collector.add(error)
         except Poisoned:
             continue
     if not collector:
         _check_given(request, modules, collector, at)
+        _check_dims(request, loaded, modules, collector, at)
         _check_parts(context, collector)
         check_training(loaded, request.args, request.variant, request.given, builder)
     collector.raise_any()
@@ -141,6 +145,15 @@ def _check_given(request: Request, modules: Mapping[str, Any], collector: Collec
         collector.report(
             at, f"there is no optional input `{name}`", suggest(name, optional) or f"optional inputs: {listed}"
         )
+
+
+def _check_dims(
+    request: Request, loaded: LoadedDocument, modules: Mapping[str, Any], collector: Collector, at: Any
+) -> None:
+    symbols = sorted({name for module in modules.values() for name in declared_symbols(module, loaded.document)})
+    for name in sorted(set(request.dims) - set(symbols)):
+        hint = suggest(name, symbols) or f"dimensions: {', '.join(symbols) or 'none'}"
+        collector.report(at, f"no input has the dimension `{name}`", hint)
 
 
 def _check_parts(context: Context, collector: Collector) -> None:
