@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..backends import bundle, registry, signature
-from ..backends.api import Backend, Options
+from ..backends.api import Backend, BackendError, Options
 from ..backends.executable import Executable, temporary_folder
 from ..compiler import pipeline
 from ..compiler.evaluate import prepare_weights
 from ..compiler.initialize import random_parameters
-from ..compiler.ir import Program
+from ..compiler.ir import Parameter, Program
 from ..compiler.passes.context import Context, Policy
+from ..compiler.passes.inline import InlineError
+from ..compiler.passes.legalize import LegalizeError
 from ..spec.weights.load import load_weights
 from ..version import VERSION
 from .model import Model
+
+KEPT_BYTES = 2**31
+"""Parameters up to this size are drawn or read once where several targets need them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,17 @@ class Weights:
             return random_parameters(program, self.seed, everywhere=self.everywhere)
         return load_weights(Path(self.path), program.parameters, model.lowered.sources)
 
+    def kept(self, model: Model) -> Weights:
+        """The same parameters, in memory unless they are very large. Raises `WeightsError`."""
+        if sum(parameter_bytes(parameter) for parameter in model.program.parameters.values()) > KEPT_BYTES:
+            return self
+        return replace(self, values=dict(self.parameters(model)), path=None)
+
+
+def parameter_bytes(parameter: Parameter) -> int:
+    """The size of a parameter."""
+    return int(parameter.type.nbytes) if isinstance(parameter.type.nbytes, int) else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
@@ -71,8 +87,8 @@ class Compiled:
     options: Options
 
 
-def compile_program(model: Model, build: Build, weights: Weights) -> Compiled:
-    """Run the passes for a target. Nothing is written, no weight is read yet."""
+def compilation(model: Model, build: Build) -> tuple[Backend, Context]:
+    """The backend of a build, and the context that passes get. Raises BackendError, SpecError."""
     backend = registry.get(build.target)
     context = Context(
         target=backend.name,
@@ -83,7 +99,21 @@ def compile_program(model: Model, build: Build, weights: Weights) -> Compiled:
         debug=bool(os.environ.get("NETWRIGHT_DEBUG")),
         dump_dir=build.dump_dir,
     )
-    program = pipeline.run(model.program, context)
+    return backend, context
+
+
+def compile_program(model: Model, build: Build, weights: Weights) -> Compiled:
+    """Run the passes for a target. Nothing is written but dumps, no weight is read yet.
+
+    Raises SpecError, WeightsError, and BackendError for what the target cannot do.
+    """
+    backend, context = compilation(model, build)
+    try:
+        program = pipeline.run(model.program, context)
+    except (LegalizeError, pipeline.PipelineError, InlineError) as error:
+        raise BackendError(str(error)) from error
+    except OSError as error:
+        raise BackendError(f"cannot write the dumps to {build.dump_dir}: {error.strerror}") from error
     return Compiled(backend, program, UsedWeights(program, weights.parameters(model)), context, build.options)
 
 

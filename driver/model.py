@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,16 @@ from ..spec.source import Source
 
 @dataclass(frozen=True)
 class Model:
-    """A spec with its args set. ``given`` are the optional inputs that will be given; ``dtype`` replaces `float`."""
+    """A spec with its args set.
+
+    ``given`` are the optional inputs that will be given, ``dtype`` replaces `float`, ``dims`` fixes dimensions.
+    """
 
     loaded: LoadedDocument
     args: Mapping[str, Any] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
     dtype: str | None = None
+    dims: Mapping[str, int] = field(default_factory=dict)
     _lowered: dict[str, Lowered] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -36,7 +40,7 @@ class Model:
     def lowered(self) -> Lowered:
         """The program and what belongs to it. Raises SpecError with all mistakes of the spec."""
         if "" not in self._lowered:
-            request = Request(_static_args(self.args), given=self.given, dtype=self.dtype)
+            request = Request(_static_args(self.args), given=self.given, dtype=self.dtype, dims=self.dims)
             self._lowered[""] = elaborate(self.loaded, request)
         return self._lowered[""]
 
@@ -45,15 +49,50 @@ class Model:
         """The program, as the spec says it, before any pass."""
         return self.lowered.program
 
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The named sets of knobs that the document declares."""
+        return tuple(self.loaded.document.variants or ())
 
-def load(model: str | Path, /, *, given: Iterable[str] = (), dtype: str | None = None, **args: Any) -> Model:
+    @property
+    def optional_inputs(self) -> tuple[str, ...]:
+        """The inputs of all entries that may be left out."""
+        document = self.loaded.document
+        modules: list[Any] = [document, *(document.entries or {}).values()]
+        declared = [pair for module in modules for pair in (module.inputs or {}).items()]
+        return tuple(dict.fromkeys(name for name, declaration in declared if declaration.optional))
+
+    def variant(self, name: str) -> Model:
+        """The same document with another set of knobs."""
+        return replace(self, loaded=replace(self.loaded, variant=name), _lowered={})
+
+    def giving(self, inputs: Iterable[str]) -> Model:
+        """The same model with further optional inputs."""
+        return replace(self, given=self.given | frozenset(inputs), _lowered={})
+
+    def having(self, program: Program) -> Model:
+        """The same model with another program in the place of its own."""
+        return replace(self, _lowered={"": replace(self.lowered, program=program)})
+
+
+def load(
+    model: str | Path,
+    /,
+    *,
+    given: Iterable[str] = (),
+    dtype: str | None = None,
+    dims: Mapping[str, int] | None = None,
+    **args: Any,
+) -> Model:
     """Load a spec: a file, or ``zoo:NAME``. ``args`` set the knobs of the spec.
+
+    ``given`` are optional inputs that will be given, ``dtype`` is what to compute in, ``dims`` fixes dimensions.
 
     Raises SpecError: every mistake with file, line and column.
     """
     if not isinstance(model, (str, Path)):
         raise TypeError(f"a model is a path or 'zoo:NAME', not {type(model).__name__}")
-    return Model(load_document(model), dict(args), frozenset(given), dtype)
+    return Model(load_document(model), dict(args), frozenset(given), dtype, dict(dims or {}))
 
 
 def _static_args(args: Mapping[str, Any]) -> dict[str, StaticValue]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,20 +13,26 @@ import numpy as np
 from ..backends import registry
 from ..backends.api import BackendError
 from ..backends.executable import Executable, bind_sizes
-from ..backends.signature import EntrySignature
-from ..compiler.ir.dims import AnyDim, Symbol, substitute, symbols
+from .bisect import Difference, first_difference
 from .build import Build, Weights, compile_model
+from .memory import check_memory
 from .model import Model
+from .samples import check_symbols, distance, random_inputs
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 """Largest error, relative to the largest value of the output, by the program's compute dtype."""
+
+Tell = Callable[[str], None]
+"""Takes a sentence about what is being done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One target compared with the reference.
 
-    Errors are the largest difference over all outputs, absolute, and relative to the largest value of that output.
+    Errors are the largest difference over all outputs, absolute, and relative to the largest value of that output;
+    both are infinite if the target failed, and ``problem`` says how. ``first_difference`` is set if it was asked for
+    and a single node is to blame.
     """
 
     target: str
@@ -33,6 +41,18 @@ class Outcome:
     max_absolute_error: float
     worst_output: str = ""
     problem: str = ""
+    first_difference: Difference | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """As JSON data; null for an error that is no number."""
+        return {
+            "passed": self.passed,
+            "max_relative_error": _finite(self.max_relative_error),
+            "max_absolute_error": _finite(self.max_absolute_error),
+            "worst_output": self.worst_output,
+            "problem": self.problem or None,
+            "first_difference": self.first_difference.as_data() if self.first_difference else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +68,53 @@ class Verification:
         """Whether every target agrees with the reference."""
         return all(outcome.passed for outcome in self.outcomes)
 
+    def as_data(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {
+            "passed": self.passed,
+            "tolerance": self.tolerance,
+            "sizes": dict(self.sizes),
+            "targets": {outcome.target: outcome.as_data() for outcome in self.outcomes},
+        }
+
 
 def verify_model(
-    model: Model, targets: Sequence[str] | None, weights: Weights, sizes: Mapping[str, int] | None = None
+    model: Model,
+    targets: Sequence[str] | None,
+    weights: Weights,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    bisect: bool = False,
+    tell: Tell = lambda message: None,
 ) -> Verification:
-    """Compare ``targets`` (by default all that are installed) with the reference. Raises BackendError, SpecError."""
-    chosen = list(targets) if targets is not None else installed()
+    """Compare ``targets`` (by default all that can run here) with the reference.
+
+    ``bisect`` looks for the first node that differs. Raises SpecError, WeightsError, InputError, and BackendError for
+    a target that is unknown or cannot run here; one that fails on this model is an outcome.
+    """
+    chosen = list(dict.fromkeys(targets)) if targets is not None else installed()
+    for target in chosen:
+        reason = registry.get(target).unavailable()
+        if reason is not None:
+            raise BackendError(f"{target}: {reason}")
+    check_memory(model.program, sizes or {}, factor=2)
+    weights = weights.kept(model)
+    tell("reference")
     reference = compile_model(model, Build("reference"), weights)
-    inputs = {name: random_inputs(entry, weights.seed, sizes or {}) for name, entry in reference.signature.entries.items()}
-    wanted = run_all(reference, inputs)
-    tolerance = TOLERANCE[model.lowered.compute.value]
-    outcomes = [_compare(model, target, weights, inputs, wanted, tolerance) for target in chosen]
+    entries = reference.signature.entries
+    check_symbols(entries.values(), sizes or {})
+    inputs = {name: random_inputs(entry, weights.seed, sizes or {}) for name, entry in entries.items()}
+    comparison = _Comparison(model, weights, inputs, run_all(reference, inputs), tolerance_of(model), tell)
     bound: dict[str, int] = {}
-    for name, entry in reference.signature.entries.items():
+    for name, entry in entries.items():
         bound |= bind_sizes(entry, {key: value.shape for key, value in inputs[name].items()})
-    return Verification(tuple(outcomes), bound, tolerance)
+    outcomes = [comparison.of(target, bisect) for target in chosen]
+    return Verification(tuple(outcomes), bound, comparison.tolerance)
+
+
+def tolerance_of(model: Model) -> float:
+    """The error that is allowed a program, by what it computes in."""
+    return TOLERANCE[model.lowered.compute.value]
 
 
 def installed() -> list[str]:
@@ -70,106 +122,67 @@ def installed() -> list[str]:
     return [name for name in registry.names() if name != "reference" and registry.get(name).unavailable() is None]
 
 
-def run_all(net: Executable, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def run_all(net: Executable, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> dict[tuple[str, str], np.ndarray]:
     """The outputs of every entry, each begun from the initial state, and the states that it leaves."""
-    found: dict[str, np.ndarray] = {}
+    found: dict[tuple[str, str], np.ndarray] = {}
     for name, given in inputs.items():
         net.reset()
         outputs = net.run(name, **given)
-        found |= {f"{name}: {key}": value for key, value in outputs.items()}
-        found |= {f"{name}: state {key}": value.copy() for key, value in net.states.items()}
+        found |= {(name, key): value for key, value in outputs.items()}
+        found |= {(name, f"state {key}"): value.copy() for key, value in net.states.items()}
     net.reset()
     return found
 
 
-def _compare(
-    model: Model,
-    target: str,
-    weights: Weights,
-    inputs: Mapping[str, Mapping[str, np.ndarray]],
-    wanted: Mapping[str, np.ndarray],
-    tolerance: float,
-) -> Outcome:
-    try:
-        got = run_all(compile_model(model, Build(target), weights), inputs)
-    except BackendError as error:
-        return Outcome(target, False, float("inf"), float("inf"), problem=str(error))
-    worst, relative, absolute = "", 0.0, 0.0
-    for name, right in wanted.items():
-        difference, scale = distance(got[name], right)
-        if difference / scale > relative or (worst == "" and difference > 0):
-            worst, relative = name, difference / scale
-        absolute = max(absolute, difference)
-    return Outcome(target, relative <= tolerance, relative, absolute, worst)
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    model: Model
+    weights: Weights
+    inputs: Mapping[str, Mapping[str, np.ndarray]]
+    wanted: Mapping[tuple[str, str], np.ndarray]
+    tolerance: float
+    tell: Tell
+
+    def of(self, target: str, bisect: bool) -> Outcome:
+        """A target beside the reference."""
+        self.tell(target)
+        try:
+            net = compile_model(self.model, Build(target), self.weights)
+            errors = differences(run_all(net, self.inputs), self.wanted)
+        except Exception as error:
+            # A defect of one target must not hide what the others do.
+            if os.environ.get("NETWRIGHT_DEBUG"):
+                raise
+            kind = "" if isinstance(error, BackendError) else f"{type(error).__name__}: "
+            return Outcome(target, False, math.inf, math.inf, problem=f"{kind}{error}")
+        (entry, output), relative = max(
+            ((name, absolute / scale) for name, (absolute, scale) in errors.items()), key=lambda pair: pair[1]
+        )
+        absolute = max(absolute for absolute, _ in errors.values())
+        passed = relative <= self.tolerance
+        worst = output if len(self.inputs) == 1 else f"{entry}: {output}"
+        first = self.first(target, entry) if bisect and not passed else None
+        return Outcome(target, passed, relative, absolute, worst if relative else "", first_difference=first)
+
+    def first(self, target: str, entry: str) -> Difference | None:
+        """The first node of an entry that differs."""
+        return first_difference(
+            self.model, target, entry, self.weights, self.inputs[entry], self.tolerance, self.tell
+        )
 
 
-def distance(got: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
-    """The largest difference, and the largest finite value of ``wanted`` (1 if that is zero).
-
-    Infinite for other shapes, and where one is NaN or infinite and the other is not the same.
-    """
-    if got.shape != wanted.shape:
-        return float("inf"), 1.0
-    if wanted.size == 0:
-        return 0.0, 1.0
-    left, right = got.astype(np.float64), wanted.astype(np.float64)
-    special = ~np.isfinite(right)
-    same = np.array_equal(left[special], right[special], equal_nan=True)
-    if not same or not np.isfinite(left[~special]).all():
-        return float("inf"), 1.0
-    difference = float(np.abs(left[~special] - right[~special]).max(initial=0.0))
-    return difference, float(np.abs(right[~special]).max(initial=0.0)) or 1.0
+def differences(
+    got: Mapping[tuple[str, str], np.ndarray], wanted: Mapping[tuple[str, str], np.ndarray]
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """For each output the largest difference and the largest value; see `distance`."""
+    return {name: distance(got[name], right) for name, right in wanted.items()}
 
 
-def random_inputs(entry: EntrySignature, seed: int, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """Inputs of the right types: normal floats, whole numbers within their range, fair bools.
-
-    A symbol that ``sizes`` does not set is small and not 1, so that a mistaken axis shows.
-    """
-    chosen = choose_sizes(entry, sizes)
-    inputs: dict[str, np.ndarray] = {}
-    for number, field in enumerate(entry.inputs):
-        generator = np.random.default_rng([seed, number])
-        shape = tuple(_whole(substitute(size, chosen)) for size in field.type.shape)
-        dtype = field.type.dtype
-        value: Any
-        if dtype.is_float:
-            value = generator.standard_normal(shape)
-            if not shape:
-                value = np.abs(value) + 0.5
-        elif dtype.kind == "bool":
-            value = generator.integers(0, 2, shape)
-        else:
-            low, high = field.range or (0, 1)
-            value = generator.integers(low, high + 1, shape)
-            if field.name == "lengths" and field.range is None:
-                value = np.ones(shape)
-        inputs[field.name] = np.asarray(value).astype(dtype.numpy)
-    return inputs
+def worst_error(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> float:
+    """The largest difference over all outputs, relative to the largest value of each."""
+    pairs: Iterable[tuple[float, float]] = (distance(got[name], right) for name, right in wanted.items())
+    return max((absolute / scale for absolute, scale in pairs), default=0.0)
 
 
-def choose_sizes(entry: EntrySignature, sizes: Mapping[str, int]) -> dict[str, int]:
-    """A value for each symbol: the given one, else the first of a few small ones that its range allows."""
-    chosen: dict[str, int] = {}
-    for number, symbol in enumerate(entry.symbols):
-        wish = sizes.get(symbol.name, _small(symbol, number, entry))
-        chosen[symbol.name] = min(max(wish, symbol.low), symbol.high)
-    return chosen
-
-
-def _small(symbol: Symbol, number: int, entry: EntrySignature) -> int:
-    """2 for a batch; an image side that is a bare symbol gets room for a deep network's strides."""
-    sides = [size for field in entry.inputs if field.type.rank >= 4 for size in field.type.shape[2:]]
-    if any(_is_bare(size, symbol) for size in sides):
-        return 64 + 8 * (number % 2)
-    return 2 + (number % 3)
-
-
-def _is_bare(size: AnyDim, symbol: Symbol) -> bool:
-    return not isinstance(size, int) and str(size) == symbol.name and symbol in symbols(size)
-
-
-def _whole(size: AnyDim) -> int:
-    if not isinstance(size, int):
-        raise BackendError(f"the size {size} has a symbol that no input gives")
-    return size
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
