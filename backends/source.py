@@ -13,7 +13,7 @@ from collections.abc import Collection
 from ..compiler.ir.graph import Loc
 from .api import BackendError
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.#-]+")
 _LONGEST = 80
 
 _FORBIDDEN_NAMES = frozenset(
@@ -29,7 +29,7 @@ class SourceError(BackendError):
 
 
 def comment(text: str) -> str:
-    """``text`` for a comment: runs of anything but letters, digits, ``_``, ``.`` and ``-`` become one ``_``."""
+    """``text`` for a comment: runs of anything but letters, digits, ``_``, ``.``, ``#`` and ``-`` become one ``_``."""
     safe = _UNSAFE.sub("_", text)
     return safe if len(safe) <= _LONGEST else safe[: _LONGEST - 2] + ".."
 

@@ -78,6 +78,17 @@ class Sample:
     exact: bool = False
     regions: tuple[Graph, ...] = ()
 
+    def lined(self) -> list[Any]:
+        """The inputs lined up with the op's operands: None for one left out, a list for a variadic one."""
+        declared = self.op.operands
+        lined: list[Any] = list(self.inputs)
+        if declared and declared[-1].endswith("*"):
+            fixed = len(declared) - 1
+            rest = lined[fixed:]
+            nested = len(rest) == 1 and isinstance(rest[0], (list, tuple))
+            lined = [*lined[:fixed], list(rest[0]) if nested else rest]
+        return lined + [None] * (len(declared) - len(lined))
+
 
 @dataclass(frozen=True)
 class ErrorSample:
