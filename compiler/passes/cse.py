@@ -22,7 +22,7 @@ def cse(program: Program, context: Context) -> Program:
 
     changed = map_graphs(program, change)
     if merged:
-        context.rewritten("cse", f"{merged} nodes merged")
+        context.rewritten("cse", f"equal nodes merged: {merged}")
     return changed
 
 

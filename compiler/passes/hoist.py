@@ -213,5 +213,5 @@ class _Packer:
             self.taken.add(name)
             self.names[prepared] = name
             self.packed[name] = prepared
-            self.context.rewritten("hoist", f"{name} : {prepared.type}", node.loc)
+            self.context.rewritten("hoist", f"{node.op.name} of parameters packed", node.loc)
         return self.names[prepared]

@@ -277,21 +277,22 @@ def attribute_text(value: Any) -> str:
 
 
 def _elements(literal: Literal) -> str:
-    array = literal.array()
-    if array.size == 0:
-        return ""
-    if array.size <= _SPELLED_OUT:
-        wide = array.astype(np.float64) if literal.type.dtype.is_float else array
-        texts = [attribute_text(item) for item in wide.ravel().tolist()]
-        if literal.type.dtype.is_float:
-            texts = [_shortest(text, item) for text, item in zip(texts, array.ravel(), strict=True)]
-        # NaN payloads are not told by their text.
-        if not (literal.type.dtype.is_float and np.isnan(wide).any()):
-            return ", ".join(texts)
-    return f"0x{literal.data.hex()}"
+    array = literal.array().ravel()
+    if array.size > _SPELLED_OUT:
+        return f"0x{literal.data.hex()}"
+    if not literal.type.dtype.is_float:
+        return ", ".join(map(attribute_text, array.tolist()))
+    # What NaN carries beside being none is not told by its text.
+    if np.isnan(array.astype(np.float64)).any():
+        return f"0x{literal.data.hex()}"
+    return ", ".join(map(_shortest, array))
 
 
-def _shortest(text: str, item: Any) -> str:
-    """The shortest text that reads back as ``item``: 0.1 for float32's 0.10000000149011612."""
-    short = repr(float(str(item)))
-    return short if item.dtype.type(float(short)) == item else text
+def _shortest(item: np.generic) -> str:
+    """The shortest text that reads back as the number: 0.1 for the float32 that is next to it."""
+    wide = float(item)  # type: ignore[arg-type]
+    for digits in range(1, 17):
+        short = float(f"{wide:.{digits}g}")
+        if item.dtype.type(short) == item:
+            return repr(short)
+    return repr(wide)

@@ -1,0 +1,58 @@
+"""Programs from text, run by the meanings of their ops on random inputs."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from netwright.compiler.evaluate import evaluate, prepare_weights
+from netwright.compiler.initialize import random_parameters
+from netwright.compiler.ir import DType, Entry, Program, TensorType
+from netwright.compiler.ir.dims import substitute
+from netwright.compiler.ir.text import parse_program
+
+
+def program(text: str) -> Program:
+    """The program of sections without their title."""
+    return parse_program(f'program "case"\n{text}')
+
+
+def sizes_of(entry: Entry) -> dict[str, int]:
+    """A small size for each symbol, all different."""
+    return {symbol.name: min(symbol.high, max(symbol.low, 2 + at)) for at, symbol in enumerate(entry.symbols)}
+
+
+def random_array(name: str, type: TensorType, sizes: dict[str, int], range: tuple[int, int] | None) -> np.ndarray:
+    """Values that depend on the name alone: normal floats, small whole numbers, fair bools."""
+    generator = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
+    shape = tuple(int(substitute(size, sizes)) for size in type.shape)  # type: ignore[arg-type]
+    if type.dtype.is_float:
+        return generator.standard_normal(shape).astype(type.dtype.numpy)
+    if type.dtype is DType.BOOL:
+        return generator.integers(0, 2, shape).astype(bool)
+    low, high = range or (0, 3)
+    return generator.integers(low, high + 1, shape).astype(type.dtype.numpy)
+
+
+def run(program: Program, wide: bool = True) -> dict[str, np.ndarray]:
+    """Every output and updated state of every entry, on inputs that depend on their names alone."""
+    weights = prepare_weights(program, random_parameters(program, 0, everywhere=True))
+    results: dict[str, np.ndarray] = {}
+    for name, entry in program.entries.items():
+        sizes = sizes_of(entry)
+        arrays = [random_array(port.name, port.type, sizes, port.range) for port in entry.inputs]
+        arrays += [weights[path] for path in entry.params]
+        arrays += [random_array(state, program.state[state].type, sizes, None) for state in entry.states]
+        found = evaluate(entry.graph, arrays, sizes, program.functions, wide)
+        results |= {f"{name}.{key}": array for key, array in zip((*entry.outputs, *entry.updates), found, strict=True)}
+    return results
+
+
+def assert_same(before: Program, after: Program, tolerance: float = 1e-6) -> None:
+    """Both programs compute the same, to ``tolerance`` of the largest value."""
+    wanted, got = run(before), run(after)
+    assert wanted.keys() == got.keys()
+    for name, array in wanted.items():
+        scale = np.abs(array[np.isfinite(array)]).max(initial=1.0) if array.dtype.kind == "f" else 1
+        np.testing.assert_allclose(got[name], array, rtol=0, atol=tolerance * scale, err_msg=name)
