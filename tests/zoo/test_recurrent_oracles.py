@@ -1,0 +1,107 @@
+"""Recurrent networks against torch's, with weights under torch's own key names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from .running import EXACT, Reference, error, random_floats, random_ids, randomize, save
+from .sequence_oracles import RnnSearch, Sutskever
+
+CELLS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+
+def last_states(cell: str, wanted: Any) -> dict[str, Tensor]:
+    """torch's last states by name, each (layers * directions, batch, hidden)."""
+    return {"h": wanted[0], "c": wanted[1]} if cell == "lstm" else {"h": wanted}
+
+
+def assert_states(cell: str, got: dict[str, np.ndarray], wanted: Any, layers: int, both: bool) -> None:
+    directions = ["ahead", "back"] if both else ["ahead"]
+    for kind, states in last_states(cell, wanted).items():
+        for layer in range(layers):
+            for at, direction in enumerate(directions):
+                state = states[layer * len(directions) + at]
+                assert error(got[f"states.{layer}.{direction}.{kind}"], state) < EXACT
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["ahead", "both"])
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("cell", CELLS)
+def test_recurrent(tmp_path: Path, cell: str, layers: int, both: bool) -> None:
+    net = randomize(CELLS[cell](5, 7, layers, batch_first=True, bidirectional=both))
+    args = {"features": 5, "hidden": 7, "layers": layers, "bidirectional": both}
+    reference = Reference(cell, save(net, tmp_path / "w.safetensors"), **args)
+    x = random_floats(3, 6, 5)
+    got = reference(x=x)
+    y, states = net(torch.tensor(x).double())
+    assert error(got["y"], y) < EXACT
+    assert_states(cell, got, states, layers, both)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_lengths(tmp_path: Path, cell: str) -> None:
+    """Sequences of several lengths equal torch's packed ones: states stop, what follows is zero."""
+    net = randomize(CELLS[cell](5, 7, 2, batch_first=True, bidirectional=True))
+    args = {"features": 5, "hidden": 7, "layers": 2, "bidirectional": True}
+    reference = Reference(cell, save(net, tmp_path / "w.safetensors"), given=("lengths",), **args)
+    x, lengths = random_floats(4, 6, 5), np.array([3, 6, 1, 4])
+    got = reference(x=x, lengths=lengths)
+    rows = pack_padded_sequence(torch.tensor(x).double(), torch.tensor(lengths), True, enforce_sorted=False)
+    packed, states = net(rows)
+    y, _ = pad_packed_sequence(packed, batch_first=True, total_length=6)
+    assert error(got["y"], y) < EXACT
+    assert_states(cell, got, states, 2, True)
+
+
+def test_full_size(tmp_path: Path) -> None:
+    """The sizes that the zoo names."""
+    net = randomize(nn.LSTM(32, 64, batch_first=True))
+    x = random_floats(2, 20, 32)
+    got = Reference("lstm", save(net, tmp_path / "w.safetensors"))(x=x)
+    assert error(got["y"], net(torch.tensor(x).double())[0]) < EXACT
+
+
+WORDS: dict[str, Any] = {"source_words": 23, "target_words": 19, "longest": 6}
+
+
+def assert_sentences(got: dict[str, np.ndarray], wanted: list[list[int]], stop: int) -> None:
+    """Free-running words: each sentence up to and without its stop, its length beside it."""
+    assert len({len(sentence) for sentence in wanted}) > 1, "the sentences should end at several places"
+    assert got["words"].shape == (len(wanted), 6)
+    for row, length, sentence in zip(got["words"], got["lengths"], wanted, strict=True):
+        assert list(row[: len(sentence)]) == sentence
+        assert length == len(sentence)
+        assert set(row[len(sentence) :]) <= {stop}
+
+
+def test_seq2seq(tmp_path: Path) -> None:
+    net = randomize(Sutskever(23, 19, 8, 2), seed=2)
+    reference = Reference("seq2seq", save(net, tmp_path / "w.safetensors"), width=8, layers=2, **WORDS)
+    source, target = random_ids(5, 4, below=23), random_ids(5, 3, below=19, seed=1)
+    got = reference(source=source, target=target)["logits"]
+    assert error(got, net(torch.tensor(source), torch.tensor(target))) < EXACT
+    assert_sentences(reference("generate", source=source), net.generate(torch.tensor(source), 1, 2, 6), 2)
+
+
+def test_seq2seq_attention(tmp_path: Path) -> None:
+    sizes = {"embedding": 6, "hidden": 8, "align": 5, "maxout": 4}
+    net = randomize(RnnSearch(23, 19, **sizes), seed=1)
+    path = save(net, tmp_path / "w.safetensors")
+    source, target = random_ids(5, 4, below=23), random_ids(5, 3, below=19, seed=1)
+    reference = Reference("seq2seq_attention", path, stop=10, **sizes, **WORDS)
+    got = reference(source=source, target=target)["logits"]
+    assert error(got, net(torch.tensor(source), torch.tensor(target))) < EXACT
+    assert_sentences(reference("generate", source=source), net.generate(torch.tensor(source), 1, 10, 6), 10)
+    lengths = np.array([4, 2, 1, 3, 4])
+    masked = Reference("seq2seq_attention", path, given=("lengths",), **sizes, **WORDS)
+    got = masked(source=source, target=target, lengths=lengths)["logits"]
+    for at, length in enumerate(lengths):
+        alone = net(torch.tensor(source[at : at + 1, :length]), torch.tensor(target[at : at + 1]))
+        assert error(got[at : at + 1], alone) < EXACT
