@@ -12,10 +12,12 @@ from . import (
     contract,
     control,
     create,
+    detection,
     edit,
     elementwise,
     gating,
     index,
+    loss,
     manipulate,
     matmul,
     normalize,
@@ -52,6 +54,8 @@ FAMILIES: tuple[tuple[type[Op], ...], ...] = (
     pooling.OPS,
     resample.OPS,
     sampling.OPS,
+    loss.OPS,
+    detection.OPS,
     attention.OPS,
 )
 

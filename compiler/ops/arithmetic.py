@@ -20,8 +20,7 @@ class Expm1(Pointwise):
     precision_class = Precision.KEEP
 
     def formula(self, *operands: Tensor) -> Tensor:
-        (x,) = operands
-        return fn.tanh(x * 0.5) * (fn.exp(x) + 1)
+        return expm1(operands[0])
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -34,22 +33,23 @@ class Expm1(Pointwise):
 
 
 class Log1p(Pointwise):
-    """log(1 + x), exact near 0.
+    """log(1 + x), exact near 0: -inf at -1, NaN below.
 
-    With u = 1 + x rounded, log(u) x / (u - 1) makes up for the rounding; where u is 1 the result is x.
+    For |x| < 1/2 one step of Newton's method for exp(y) - 1 = x mends what the rounding of 1 + x lost in
+    y = log(1 + x): y - (expm1(y) - x) / (expm1(y) + 1).
     """
 
     name = "log1p"
     precision_class = Precision.KEEP
-    source = "Goldberg (1991), What Every Computer Scientist Should Know About Floating-Point Arithmetic, theorem 4"
-    numerics = "the rounding of 1 + x matters: targets must not reassociate (1 + x) - 1"
+    numerics = "the well-known log(u) x / (u - 1) with u = 1 + x is no option: XLA makes x of u - 1"
 
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
-        u = x + 1
-        rounded = u - 1
-        as_is = (rounded == 0) | (u == np.inf)
-        return fn.where(as_is, x, fn.log(u) * (x / fn.where(as_is, 1.0, rounded)))
+        y = fn.log(x + 1)
+        near = fn.absolute(x) < 0.5
+        start = fn.where(near, y, 0)
+        reached = expm1(start)
+        return fn.where(near, start - (reached - x) / (reached + 1), y)
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -178,6 +178,11 @@ def _division_samples(op: type[Op]) -> list[Sample]:
         Sample(op(), (normal(4, 3) * 10, positive(4, 3))),
         Sample(op(), (np.array([7, 250], np.uint8), np.array([4, 16], np.uint8)), "unsigned", exact=True),
     ]
+
+
+def expm1(x: Tensor) -> Tensor:
+    """exp(x) - 1 in primitives."""
+    return fn.tanh(x * 0.5) * (fn.exp(x) + 1)
 
 
 OPS: tuple[type[Op], ...] = (Expm1, Log1p, Ceil, Square, Rsqrt, Reciprocal, Mod, FloorDiv)

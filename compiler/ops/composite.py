@@ -82,7 +82,7 @@ def in_float32(formula: Callable[..., Any], *operands: Any) -> Any:
     narrow = next((tensor.dtype for tensor in given if tensor.dtype.is_half), None)
     if narrow is None:
         return formula(*operands)
-    results = formula(*(_each(operand, _widen) for operand in operands))
+    results = formula(*(_each(operand, widen) for operand in operands))
     return _each(results, lambda tensor: tensor.cast(narrow) if tensor.dtype is DType.FLOAT32 else tensor)
 
 
@@ -98,7 +98,8 @@ def _trace(op: Op, types: Sequence[Any], shapes: Shapes) -> tuple[Builder, list[
     return build, list(_tensors(op.decompose(build, *operands)))
 
 
-def _widen(tensor: Tensor) -> Tensor:
+def widen(tensor: Tensor) -> Tensor:
+    """16-bit floats as float32, everything else as it is."""
     return tensor.cast(DType.FLOAT32) if tensor.dtype.is_half else tensor
 
 

@@ -290,3 +290,84 @@ ORACLES |= {
     "categorical": _classes,
     "dropout": lambda op, x: x,
 }
+
+# ---- losses
+
+
+def _cross_entropy(op: Any, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    scores = scores.movedim(op.axis, 0 if scores.ndim == 1 else 1)
+    if labels.is_floating_point():
+        labels = labels.movedim(op.axis, 0 if labels.ndim == 1 else 1)
+    else:
+        labels = labels.long()
+    ignored = -100 if op.ignore is None else op.ignore
+    return tf.cross_entropy(scores, labels, ignore_index=ignored, label_smoothing=op.smoothing)
+
+
+def _contrastive(op: Any, scores: torch.Tensor) -> torch.Tensor:
+    place = torch.arange(len(scores))
+    return (tf.cross_entropy(scores, place) + tf.cross_entropy(scores.T, place)) / 2
+
+
+def _gaussian_kl(op: Any, mean: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    standard = torch.distributions.Normal(torch.zeros_like(mean), 1)
+    given = torch.distributions.Normal(mean, torch.exp(logvar / 2))
+    return torch.distributions.kl_divergence(given, standard).sum() / len(mean)
+
+
+ORACLES |= {
+    name: _torch(function)
+    for name, function in {
+        "squared_error": lambda op, x, y: tf.mse_loss(x, y),
+        "absolute_error": lambda op, x, y: tf.l1_loss(x, y),
+        "huber": lambda op, x, y: tf.huber_loss(x, y, delta=op.delta),
+        "hinge": lambda op, x, y: (1 - x * y).clamp(min=0).mean(),
+        "binary_cross_entropy": lambda op, x, y: tf.binary_cross_entropy(x, y.double()),
+        "binary_cross_entropy_scores": lambda op, x, y: tf.binary_cross_entropy_with_logits(x, y.double()),
+        "kl_divergence": lambda op, x, y: tf.kl_div(x, y, reduction="batchmean"),
+        "gaussian_kl": _gaussian_kl,
+        "cross_entropy": _cross_entropy,
+        "zero_one": lambda op, x, y: (x.argmax(op.axis) != y).double().mean(),
+        "contrastive": _contrastive,
+    }.items()
+}
+
+# ---- boxes
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = width * height
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
+def _box_iou(op: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    if x.ndim == 3:
+        return np.stack([_box_iou(op, a, b) for a, b in zip(x, y, strict=True)])
+    return np.array([[_overlap(a, b) for b in y] for a in x])
+
+
+def _suppressed(op: Any, boxes: np.ndarray, scores: np.ndarray) -> list[np.ndarray]:
+    """Each class by itself, then the best of all."""
+    pictures, limit = len(boxes), op.limit
+    kept_boxes, kept_scores = np.zeros((pictures, limit, 4)), np.zeros((pictures, limit))
+    classes, count = np.full((pictures, limit), -1), np.zeros(pictures, np.int64)
+    for n in range(pictures):
+        order = sorted(np.ndindex(scores[n].shape), key=lambda at: -scores[n][at])[: op.candidates]
+        kept = []
+        for kind in range(scores.shape[2]):
+            mine: list[int] = []
+            for box in (at[0] for at in order if at[1] == kind and scores[n][at] > op.score):
+                if all(_overlap(boxes[n, box], boxes[n, other]) <= op.iou for other in mine):
+                    mine.append(box)
+            kept += [(-scores[n, box, kind], box, kind) for box in mine]
+        for place, (score, box, kind) in enumerate(sorted(kept)[:limit]):
+            kept_boxes[n, place], kept_scores[n, place], classes[n, place] = boxes[n, box], -score, kind
+        count[n] = min(len(kept), limit)
+    return [kept_boxes, kept_scores, classes, count]
+
+
+ORACLES |= {"box_iou": _box_iou, "non_max_suppression": _suppressed}

@@ -15,6 +15,7 @@ from netwright.compiler.ir.graph import infer_types
 from netwright.compiler.ir.op import Shapes
 from netwright.compiler.ir.types import DType, TensorType
 from netwright.compiler.ops import OPS
+from netwright.compiler.ops.activation import Activation
 
 from .oracles import ORACLES
 
@@ -110,3 +111,18 @@ def test_the_declared_types_are_those_of_the_decomposition(sample: Sample) -> No
     op = op.canonical(*op.arguments(types))
     declared = infer_types(op, op.arguments(types), (), Shapes())
     assert tuple(value.type for value in decompose(op, types).graph.outputs) == declared
+
+
+@pytest.mark.parametrize("name", sorted(name for name, op in COMPOSITES.items() if issubclass(op, Activation)))
+def test_an_activation_has_the_properties_that_it_declares(name: str) -> None:
+    op = COMPOSITES[name]
+    assert issubclass(op, Activation)
+    x = np.linspace(-8, 8, 16001)
+    (y,) = run(Sample(op(), (x,)), wide=True)
+    low, high = op.image
+    assert low - 1e-12 <= y.min() and y.max() <= high + 1e-12
+    rises = np.diff(y)
+    assert (rises.min() >= -1e-12) == op.monotone
+    # A jump or a kink shows as a change of slope that a finer grid would not make smaller.
+    bends = np.abs(np.diff(rises)).max() / 1e-3
+    assert (bends < 0.01) == op.smooth

@@ -62,6 +62,17 @@ CASES: list[tuple[str, dict[str, Any], list[str | None], list[dict[str, int]]]] 
     ("avg_pool2d", {"kernel": 3, "stride": 2, "padding": 1, "ceil": True}, [IMAGE], IMAGES),
     ("avg_pool2d", {"kernel": 2, "stride": 3, "padding": 1, "ceil": True, "count_include_pad": True}, [IMAGE], IMAGES),
     ("adaptive_avg_pool2d", {"size": 1}, [IMAGE], IMAGES),
+    ("upsample2d", {"scale": 2}, [IMAGE], IMAGES),
+    ("upsample2d", {"scale": (2, 3), "mode": "bilinear"}, [IMAGE], IMAGES),
+    ("upsample2d", {"scale": 3, "mode": "bilinear", "align_corners": True}, [IMAGE], IMAGES),
+    ("pixel_shuffle", {"factor": 2}, ["float32[N, 8, H, W]"], IMAGES),
+    ("random_normal", {"shape": ("N", "T")}, ["int64[]", "int64[]"], TEXTS),
+    ("categorical", {}, ["float32[N, T]", "int64[]", "int64[]"], TEXTS),
+    ("cross_entropy", {"smoothing": 0.1}, ["float32[N, T, 8]", "int64[N, T]"], TEXTS),
+    ("cross_entropy", {"smoothing": 0.1}, ["float32[N, T]", "float32[N, T]"], TEXTS),
+    ("contrastive", {}, ["float32[N, N]"], TEXTS),
+    ("box_iou", {}, ["float32[N, 4]", "float32[T, 4]"], TEXTS),
+    ("non_max_suppression", {"limit": 3, "candidates": 20}, ["float32[N, T, 4]", "float32[N, T, 2]"], TEXTS),
 ]
 
 
