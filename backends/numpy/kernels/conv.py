@@ -23,18 +23,24 @@ def conv_padded(batch: int, depth: int, rows: int, row: int, image: int) -> int:
     return conv_tile(batch, depth, rows, row)[0] * image
 
 
-def framed(images: int, x: np.ndarray, low: tuple, high: tuple, padded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Room for ``images`` padded images, its frame zero, and the view inside the frame."""
+def framed(images: int, x: np.ndarray, low: tuple, high: tuple, padded: np.ndarray) -> tuple:
+    """Room for ``images`` padded images with a frame of zeros, what is inside the frame, and what of x goes there.
+
+    A negative ``low`` or ``high`` cuts.
+    """
     sizes = [size + before + after for size, before, after in zip(x.shape[2:], low, high)]
     whole = padded[: images * x.shape[1] * int(np.prod(sizes))].reshape(images, x.shape[1], *sizes)
-    inside = [slice(None), slice(None)]
-    for axis, (before, after) in enumerate(zip(low, high), 2):
-        size = whole.shape[axis]
+    inside, taken = [slice(None), slice(None)], [slice(None), slice(None)]
+    for axis, before in enumerate(low, 2):
+        total, size = whole.shape[axis], x.shape[axis]
+        first = min(max(before, 0), total)
+        last = max(first, min(total, size + before))
         around = (slice(None),) * axis
-        whole[(*around, slice(0, max(before, 0)))] = 0
-        whole[(*around, slice(size - max(after, 0), size))] = 0
-        inside.append(slice(max(before, 0), size - max(after, 0)))
-    return whole, whole[tuple(inside)]
+        whole[(*around, slice(0, first))] = 0
+        whole[(*around, slice(last, total))] = 0
+        inside.append(slice(first, last))
+        taken.append(slice(first - before, last - before))
+    return whole, whole[tuple(inside)], x[tuple(taken)]
 
 
 def windows(x: np.ndarray, start: tuple, sizes: tuple, kernel: tuple, stride: tuple, dilation: tuple) -> np.ndarray:
@@ -60,14 +66,12 @@ def conv(
 ) -> np.ndarray:
     """x [N, C, *spatial] convolved with w [O, C / groups, *kernel] into out [N, O, *sizes]."""
     kernel, sizes = w.shape[2:], out.shape[2:]
-    x = x[(slice(None), slice(None), *(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, x.shape[2:])))]
-    low, high = tuple(max(size, 0) for size in low), tuple(max(size, 0) for size in high)
     row = int(np.prod(sizes[1:]))
     images, rows = conv_tile(x.shape[0], x.shape[1] * int(np.prod(kernel)), sizes[0], row)
     weights = w.reshape(groups, w.shape[0] // groups, -1)
     result = out.reshape(out.shape[0], groups, weights.shape[1], -1)
     if padded is not None:
-        whole, inside = framed(images, x, low, high, padded)
+        whole, inside, x = framed(images, x, low, high, padded)
     for image in range(0, x.shape[0], images):
         source = x[image : image + images]
         if padded is not None:
@@ -103,10 +107,8 @@ def depthwise_conv(
 ) -> np.ndarray:
     """x [N, C, *spatial], each channel convolved with its own w [C, 1, *kernel], into out [N, C, *sizes]."""
     sizes = out.shape[2:]
-    x = x[(slice(None), slice(None), *(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, x.shape[2:])))]
     if padded is not None:
-        low, high = tuple(max(size, 0) for size in low), tuple(max(size, 0) for size in high)
-        whole, inside = framed(x.shape[0], x, low, high, padded.reshape(-1))
+        whole, inside, x = framed(x.shape[0], x, low, high, padded.reshape(-1))
         np.copyto(inside, x)
         x = whole
     points = max(1, int(np.prod(sizes)))
@@ -162,18 +164,18 @@ def phase_conv(
     """x, its elements ``steps`` apart with zeros between, convolved (see `conv_phases`) into out."""
     if padded is not None:
         high = tuple(whole - size - before for whole, size, before in zip(padded.shape[2:], x.shape[2:], low))
-        whole, inside = framed(x.shape[0], x, low, high, padded.reshape(-1))
+        whole, inside, x = framed(x.shape[0], x, low, high, padded.reshape(-1))
         np.copyto(inside, x)
         x = whole
     ones = (1,) * len(steps)
     for phase, start, dilation, kernel, weights in phases:
         target = out[(slice(None), slice(None), *(slice(p, None, step) for p, step in zip(phase, steps)))]
-        if weights is None:
+        if weights is None or not target.size:
             target[...] = 0
             continue
         sizes = target.shape[2:]
         row = int(np.prod(sizes[1:]))
-        rows = conv_tile(1, x.shape[1] * int(np.prod(kernel)), sizes[0], row)[1]
+        rows = columns.size // (x.shape[1] * int(np.prod(kernel)) * row)
         for image in range(x.shape[0]):
             for first in range(0, sizes[0], rows):
                 count = min(rows, sizes[0] - first)
