@@ -38,7 +38,9 @@ def test_vgg(tmp_path: Path, name: str, depths: list[int]) -> None:
 
 def test_vgg16_widths(tmp_path: Path) -> None:
     """All convolutions of full width; a picture so small that the first linear layer is, too."""
-    agree(tmp_path, "vgg16", Vgg([2, 2, 3, 3, 3], 32, 64, 64), "logits", random_floats(1, 3, 32, 32), size=32, hidden=64)
+    agree(
+        tmp_path, "vgg16", Vgg([2, 2, 3, 3, 3], 32, 64, 64), "logits", random_floats(1, 3, 32, 32), size=32, hidden=64
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,11 @@ def test_resnet(tmp_path: Path, name: str, unit: Any, depths: list[int]) -> None
 
 @pytest.mark.parametrize(
     ("name", "unit", "depths"),
-    [("resnet34", Basic, [3, 4, 6, 3]), ("resnet101", Bottleneck, [3, 4, 23, 3]), ("resnet152", Bottleneck, [3, 8, 36, 3])],
+    [
+        ("resnet34", Basic, [3, 4, 6, 3]),
+        ("resnet101", Bottleneck, [3, 4, 23, 3]),
+        ("resnet152", Bottleneck, [3, 8, 36, 3]),
+    ],
 )
 def test_resnet_keys(name: str, unit: Any, depths: list[int]) -> None:
     """The deeper ones differ in their number of blocks: key by key the same shapes."""
