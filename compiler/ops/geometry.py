@@ -46,15 +46,15 @@ def explicit_padding(what: str, padding: object, axes: int) -> Pads | None:
     if isinstance(padding, int):
         return ((padding, padding),) * axes
     assert isinstance(padding, tuple)
-    if padding and all(isinstance(item, tuple) for item in padding):
-        if len(padding) == axes:
-            return tuple((low, high) for low, high in padding)
-    elif len(padding) == axes:
+    kind = "pairs" if padding and all(isinstance(item, tuple) for item in padding) else "numbers"
+    if kind == "pairs" and len(padding) == axes:
+        return tuple((low, high) for low, high in padding)
+    if kind == "numbers" and len(padding) == axes:
         return tuple((size, size) for size in padding)
-    elif len(padding) == 2 * axes:
+    if kind == "numbers" and len(padding) == 2 * axes:
         return tuple(zip(padding[:axes], padding[axes:], strict=True))
     raise OpError(
-        f"{what}: padding has {len(padding)} entries; it takes {axes} numbers, {2 * axes} numbers (all lows, then all "
+        f"{what}: padding has {len(padding)} {kind}; it takes {axes} numbers, {2 * axes} numbers (all lows, then all "
         f"highs), or {axes} pairs [low, high]"
     )
 

@@ -115,7 +115,7 @@ class _Pool(Composite):
             ErrorSample(lambda: cls(kernel=2, padding=2), x, "outside of x altogether"),
             ErrorSample(lambda: cls(kernel=(2,) * 4), x, "kernel has 4 numbers"),
             ErrorSample(lambda: cls(kernel=0), x, "greater than or equal to 1"),
-            ErrorSample(lambda: cls(kernel=2, padding=(1,) * 5), x, "padding has 5 entries"),
+            ErrorSample(lambda: cls(kernel=2, padding=(1,) * 5), x, "padding has 5 numbers"),
         ]
 
 
