@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from ...compiler.ir import DType, Entry, Program, State
+from ...compiler.ir import DType, Entry, Parameter, Program, State
 from ...compiler.ir.dims import bounds
 from ..diagnostics import Collector, SpecError, error_at, error_of, suggest
 from ..load import LoadedDocument
 from ..model.formulas import StaticValue, Text
+from ..model.parts import ModelPart
 from ..source import Source
 from ..weights.matching import PathPattern
 from .body import Body
@@ -26,11 +28,16 @@ from .values import Poisoned
 
 @dataclass(frozen=True, slots=True)
 class WeightsSource:
-    """A model whose parameters come from one file: its path prefix, its layouts, and the file if the spec names one."""
+    """A model whose parameters come from one file: its path prefix, its layouts, and the file if the spec names one.
+
+    ``whole`` gives all parameters of a sub-model by its own paths: its file holds those too that the whole model does
+    not need. None where there are no others.
+    """
 
     prefix: str
     layouts: Mapping[str, Any]
     file: str | None
+    whole: Callable[[], Mapping[str, Parameter]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +213,9 @@ def _check_sharding(context: Context, program: Program, collector: Collector) ->
                 message = f"`{parameter.path}` has {parameter.type.rank} axes, {len(axes)} are placed"
                 collector.report(span, message)
                 break
-            for size, axis in zip(parameter.type.shape, axes, strict=True):
-                if axis is not None and axis in mesh and mesh[axis] > 0 and bounds(size)[0] % mesh[axis] != 0:
-                    message = f"`{parameter.path}`: {size} is not divisible by the {mesh[axis]} chips of `{axis}`"
+            for extent, axis in zip(parameter.type.shape, axes, strict=True):
+                if axis is not None and axis in mesh and mesh[axis] > 0 and bounds(extent)[0] % mesh[axis] != 0:
+                    message = f"`{parameter.path}`: {extent} is not divisible by the {mesh[axis]} chips of `{axis}`"
                     collector.report(span, message)
 
 
@@ -216,10 +223,27 @@ def _sources(context: Context) -> Iterator[WeightsSource]:
     document = context.loaded.document
     yield WeightsSource(context.root.path, document.weights or {}, None)
     for part in context.parts.values():
-        if part.inner is not None:
-            for at, source in enumerate(_sources(part.inner)):
-                file = getattr(part.declaration, "weights", None) if at == 0 else source.file
-                yield replace(source, file=None if file is None else str(file))
+        if part.inner is None or not isinstance(part.declaration, ModelPart):
+            continue
+        own, *inner = _sources(part.inner)
+        file = part.declaration.weights
+        whole = partial(_whole_parameters, context, part.inner, part.declaration)
+        yield own if file is None else replace(own, file=str(file), whole=whole)
+        yield from inner
+
+
+def _whole_parameters(context: Context, inner: Context, declaration: ModelPart) -> dict[str, Parameter]:
+    """All parameters of a sub-model by its own paths, those of every entry, used here or not."""
+    used = context.program
+    scratch = ProgramBuilder(Collector(), used.compute, used.storage)
+    home = Scope(context, Body(scratch.shapes), scratch.collector)
+    variant = None if declaration.variant is None else str(declaration.variant)
+    alone = instantiate(scratch, inner.loaded, ROOT, declaration.fields, home, declaration.span, variant)
+    document = inner.loaded.document
+    for name, module in {"main": document, **(document.entries or {})}.items():
+        EntryBuilder(alone, name, module, frozenset(), {}).build()
+    scratch.collector.raise_any()
+    return scratch.parameters()
 
 
 def _warnings(program: Program) -> tuple[str, ...]:

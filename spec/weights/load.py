@@ -6,7 +6,7 @@ sub-models with files of their own is read from a folder, each file by the layou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -31,6 +31,8 @@ class Source(Protocol):
 
     ``prefix`` is where its paths start in the whole model (empty for the whole), ``layouts`` are those that its
     document declares, ``file`` is relative to the folder of weights, None if its parameters are in the outer one's.
+    ``whole`` gives all parameters of that model by its own paths, also those that the whole model does not need: its
+    file holds them too.
     """
 
     @property
@@ -41,6 +43,9 @@ class Source(Protocol):
 
     @property
     def file(self) -> str | None: ...
+
+    @property
+    def whole(self) -> Callable[[], Mapping[str, Parameter]] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +162,8 @@ def open_sources(
         if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
             raise WeightsError(f"{shown(name)} is no file below {path}")
         share = shares[source.prefix]
+        if source.whole is not None:
+            share = {**source.whole(), **share}
         opened.append(_open(path / name, folder, source.prefix, share, parse_layouts(source.layouts)))
     rest = shares[""]
     if rest:
