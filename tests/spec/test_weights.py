@@ -34,6 +34,7 @@ class Model:
     prefix: str = ""
     layouts: Mapping[str, Any] = field(default_factory=dict)
     file: str | None = None
+    whole: None = None
 
 
 def layouts(text: str) -> Mapping[str, Any]:
