@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,41 +15,97 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..backends.executable import InputError
 from ..backends.signature import EntrySignature, Field
+from ..compiler.ir.dims import solve
+from .memory import gibibytes, physical_memory
+from .model import nearest
+from .samples import random_inputs
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-MOST_PIXELS = 100_000_000
+MOST_PIXELS = 64_000_000
+"""Pixels of the largest picture that is decoded."""
+RANDOM = "random"
+"""The value that asks for random numbers."""
 
 
-def read_inputs(entry: EntrySignature, given: Mapping[str, str], seed: int) -> dict[str, np.ndarray]:
+def read_inputs(
+    entry: EntrySignature, given: Mapping[str, str], seed: int, sizes: Mapping[str, int] | None = None
+) -> dict[str, np.ndarray]:
     """An array for each input of an entry, from texts as they are typed: ``NAME=VALUE``.
 
-    VALUE is a picture, a ``.npy`` or ``.npz`` file (its entry of that name), or JSON numbers. Inputs that are not given
-    take their default, or are drawn from ``seed`` if the spec says that they are random. Raises InputError.
+    VALUE is a picture, a ``.npy`` or ``.npz`` file (its entry of that name), JSON numbers, or the word `random`.
+    Inputs that are not given take their default, or are drawn from ``seed`` if the spec says that they are random.
+    What is drawn has the sizes of the other inputs, else those of ``sizes``, else small ones. Raises InputError.
     """
     fields = {field.name: field for field in entry.inputs}
     values: dict[str, np.ndarray] = {}
     for name, text in given.items():
         if name not in fields:
-            raise InputError(f"no input is called {name!r} (there are: {', '.join(fields) or 'none'})")
-        values[name] = read_input(fields[name], text)
+            listed = ", ".join(fields) or "none"
+            raise InputError(f"no input is called {name!r}{nearest(name, fields)} (there are: {listed})")
+        if text != RANDOM:
+            values[name] = read_input(fields[name], text)
     for name, field in fields.items():
-        if name not in values:
-            values[name] = _unsaid(field, seed)
+        if name not in values and name not in given and "default" in (field.source or {}):
+            values[name] = _default(field)
+    known = {**(sizes or {}), **_bound(entry, values)}
+    drawn = random_inputs(entry, seed, {s.name: known[s.name] for s in entry.symbols if s.name in known})
+    for name, field in fields.items():
+        if name in values:
+            continue
+        source = field.source or {}
+        if RANDOM not in source and given.get(name) != RANDOM:
+            raise InputError(f"input {name!r} ({field.type}) is missing: --input {name}={_example(field)}")
+        uniform = RANDOM in source and source[RANDOM].get("distribution") == "uniform"
+        values[name] = _uniform(drawn[name], seed) if uniform else drawn[name]
     return values
+
+
+def _example(field: Field) -> str:
+    if "image" in (field.source or {}):
+        return "photo.png"
+    return "array.npy" if field.type.rank else "1"
+
+
+def _uniform(drawn: np.ndarray, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).random(drawn.shape).astype(drawn.dtype)
+
+
+def _bound(entry: EntrySignature, values: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """The symbols that the shapes of some inputs settle; what contradicts is left to whoever checks them."""
+    known: dict[str, int] = {}
+    for _ in entry.symbols:
+        for field in entry.inputs:
+            if field.name not in values or values[field.name].ndim != field.type.rank:
+                continue
+            for wanted, size in zip(field.type.shape, values[field.name].shape, strict=True):
+                solved = solve(wanted, size, known)
+                if solved is not None and isinstance(solved[1], int):
+                    known.setdefault(solved[0].name, solved[1])
+    return known
 
 
 def read_input(field: Field, text: str) -> np.ndarray:
     """One input from what was typed for it. Raises InputError."""
     suffix = Path(text).suffix.lower()
     if suffix in PICTURES:
-        return read_picture(Path(text), field)
+        return read_picture(_file(Path(text)), field)
     if suffix in (".npy", ".npz"):
-        return _read_array(Path(text), field.name)
+        return _read_array(_file(Path(text)), field.name)
     try:
         return np.asarray(json.loads(text))
     except (ValueError, RecursionError):
-        message = f"{field.name}={text[:60]!r} is no picture, no .npy or .npz file and no JSON numbers"
+        message = f"{field.name}={text[:60]!r} is no picture, no .npy or .npz file, no JSON numbers and not `random`"
         raise InputError(f"{message}; it should be {field.type}") from None
+
+
+def _file(path: Path) -> Path:
+    try:
+        if path.is_file():
+            return path
+        present = path.exists()
+    except (OSError, ValueError):
+        present = False
+    raise InputError(f"{path} is no regular file" if present else f"there is no file {path}")
 
 
 def _read_array(path: Path, name: str) -> np.ndarray:
@@ -55,43 +114,53 @@ def _read_array(path: Path, name: str) -> np.ndarray:
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:
-            if name in loaded:
-                return np.asarray(loaded[name])
-            if len(loaded.files) == 1:
-                return np.asarray(loaded[loaded.files[0]])
-            raise InputError(f"{path} holds {', '.join(loaded.files)}; none is {name!r}")
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except (OSError, ValueError, EOFError) as error:
+            if name not in loaded and len(loaded.files) != 1:
+                raise InputError(f"{path} holds {', '.join(loaded.files)}; none is {name!r}")
+            member = name if name in loaded else loaded.files[0]
+            _check_member(path, loaded.zip, member)
+            return np.asarray(loaded[member])
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is no array file: {error}") from error
 
 
-def _unsaid(field: Field, seed: int) -> np.ndarray:
-    source = field.source or {}
-    if "default" in source and not isinstance(source["default"], str):
-        return np.asarray(source["default"]).astype(field.type.dtype.numpy)
-    if "random" in source and field.type.is_static:
-        shape = tuple(int(size) for size in field.type.shape if isinstance(size, int))
-        generator = np.random.default_rng(seed)
-        uniform = source["random"].get("distribution") == "uniform"
-        drawn = generator.random(shape) if uniform else generator.standard_normal(shape)
-        return drawn.astype(field.type.dtype.numpy)
-    raise InputError(f"input {field.name!r} ({field.type}) is missing: --input {field.name}=...")
+def _check_member(path: Path, archive: zipfile.ZipFile, member: str) -> None:
+    """A small archive may hold an array that fills the memory."""
+    room = physical_memory()
+    size = next((info.file_size for info in archive.infolist() if info.filename in (member, f"{member}.npy")), 0)
+    if room is not None and size > room:
+        raise InputError(f"{path}: {member} has {gibibytes(size)}, this machine has {gibibytes(room)}")
+
+
+def _default(field: Field) -> np.ndarray:
+    value = (field.source or {})["default"]
+    if isinstance(value, str):
+        raise InputError(
+            f"the default of {field.name!r} is the text {value[:40]!r}; give numbers: --input {field.name}="
+        )
+    return np.asarray(value).astype(field.type.dtype.numpy)
 
 
 def read_picture(path: Path, field: Field) -> np.ndarray:
     """A picture as ``[1, channels, height, width]``, prepared as the spec's `from: image` says. Raises InputError.
 
-    Without `from` it is RGB (or gray, if the input has one channel) in 0..1 at its own size.
+    Without `from` it is RGB (or gray, if the input has one channel) in 0..1 at its own size. Where the input is
+    ``[N, features]`` the pixels are one row.
     """
+    if field.type.rank != 4 and not (field.type.rank == 2 and "image" in (field.source or {})):
+        raise InputError(f"{path} is a picture; input {field.name!r} is {field.type}, not [N, channels, height, width]")
     try:
-        with Image.open(path) as opened:
-            if opened.width * opened.height > MOST_PIXELS:
-                raise InputError(f"{path} has {opened.width} x {opened.height} pixels; {MOST_PIXELS} are the most")
-            picture = ImageOps.exif_transpose(opened)
-            return prepare_picture(picture, field)
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
+        with warnings.catch_warnings():
+            # Our own limit, which is an error, stands before Pillow's, which is a warning.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as opened:
+                if opened.width * opened.height > MOST_PIXELS:
+                    message = f"{path} has {opened.width} x {opened.height} pixels"
+                    raise InputError(f"{message}; {MOST_PIXELS:,} are the most that are read")
+                return prepare_picture(ImageOps.exif_transpose(opened), field)
+    except InputError:
+        raise
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} cannot be read as a picture: {error}") from error
 
@@ -106,13 +175,15 @@ def prepare_picture(picture: Image.Image, field: Field) -> np.ndarray:
         picture = _resize(picture, _pair(rules["resize"]), rules.get("fit", "shorter"))
     if "crop" in rules:
         picture = _crop(picture, _pair(rules["crop"]))
-    array = np.asarray(picture, np.float32) * np.float32(rules.get("scale", 1 / 255))
+    unit = 1 / 255 if field.type.dtype.is_float else 1
+    array = np.asarray(picture, np.float32) * np.float32(rules.get("scale", unit))
     array = array[:, :, None] if array.ndim == 2 else array
     if channels == "bgr":
         array = array[:, :, ::-1]
     mean, std = (np.asarray(rules.get(key, neutral), np.float32) for key, neutral in (("mean", 0), ("std", 1)))
     array = (array - mean) / std
-    return np.ascontiguousarray(array.transpose(2, 0, 1)[None]).astype(field.type.dtype.numpy)
+    array = np.ascontiguousarray(array.transpose(2, 0, 1)[None]).astype(field.type.dtype.numpy)
+    return array.reshape(1, -1) if field.type.rank == 2 else array
 
 
 def _pair(size: Any) -> tuple[int, int]:

@@ -20,7 +20,9 @@ def check_memory(program: Program, sizes: Mapping[str, int], factor: float = 1.0
     if room is None:
         return
     known = {symbol.name: symbol for entry in program.entries.values() for symbol in entry.symbols}
-    usable = {name: size for name, size in sizes.items() if name in known and known[name].low <= size <= known[name].high}
+    usable = {
+        name: size for name, size in sizes.items() if name in known and known[name].low <= size <= known[name].high
+    }
     try:
         found = summarize(program, usable)
     except ValueError:

@@ -166,9 +166,7 @@ class _Comparison:
 
     def first(self, target: str, entry: str) -> Difference | None:
         """The first node of an entry that differs."""
-        return first_difference(
-            self.model, target, entry, self.weights, self.inputs[entry], self.tolerance, self.tell
-        )
+        return first_difference(self.model, target, entry, self.weights, self.inputs[entry], self.tolerance, self.tell)
 
 
 def differences(
