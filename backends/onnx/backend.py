@@ -18,7 +18,7 @@ from ...compiler.passes.dce import dce
 from ...compiler.passes.legalize import LegalizeError, legalize
 from ..api import Backend, BackendError, Content, Emission, Loaded, Options, Runtime
 from . import external as outside_file
-from .capabilities import DEFAULT_OPSET, OPSETS, refusal
+from .capabilities import OPSETS, refusal, wanted_opset
 from .emit import Emitter
 from .lower import LOWERINGS
 from .runtime import OnnxRuntime
@@ -32,14 +32,14 @@ class Settings:
     """What `Options.settings` may say.
 
     ``opset``: the version of ONNX to use, and no other. ``external``: weights in a file beside the models; by default
-    if they exceed ``limit`` bytes, or if several entries share them. ``keep_nan`` (on): maxima keep NaN as the ops say;
-    off, MaxPool, ReduceMax and ArgMax of onnxruntime drop it, and are faster.
+    if they exceed ``limit`` bytes, or if several entries share them. ``keep_nan``: max pooling keeps NaN, as
+    the ops say; without it MaxPool of onnxruntime drops it, as in every other exporter's models.
     """
 
     opset: int | None = None
     external: bool | None = None
     limit: int = outside_file.INSIDE_LIMIT
-    keep_nan: bool = True
+    keep_nan: bool = False
 
     @classmethod
     def of(cls, options: Options) -> Settings:
@@ -59,7 +59,8 @@ class Settings:
             if type(value) is not bool and (value is not None or name == "keep_nan"):
                 raise BackendError(f"onnx setting {name} is true or false, not {value!r}")
         if type(made.limit) is not int or not 0 <= made.limit <= outside_file.INSIDE_LIMIT:
-            raise BackendError(f"onnx setting limit is a number of bytes up to {outside_file.INSIDE_LIMIT}, not {made.limit!r}")
+            limit = outside_file.INSIDE_LIMIT
+            raise BackendError(f"onnx setting limit is a number of bytes up to {limit}, not {made.limit!r}")
         return made
 
 
@@ -80,7 +81,7 @@ class OnnxBackend(Backend):
         types = _weight_types(program)
         outside = settings.external
         if outside is None:
-            outside = outside_file.total(types) > settings.limit or len(program.entries) > 1 and bool(types)
+            outside = outside_file.total(types) > settings.limit or (len(program.entries) > 1 and bool(types))
         places = outside_file.layout(types, WEIGHTS) if outside else {}
         files: dict[str, Content] = {}
         opsets: dict[str, int] = {}
@@ -138,9 +139,7 @@ def _for_opset(program: Program, opset: int | None) -> Program:
 def _model(program: Program, name: str, settings: Settings, places: External) -> tuple[Serialized, int]:
     """One entry, and its opset: the one asked for, or the default, or a later one that a node needs."""
     entry = program.entries[name]
-    opset = settings.opset
-    if opset is None:
-        opset = max([DEFAULT_OPSET, *(LOWERINGS[node.op.name].opset for node in entry.graph.walk())])
+    opset = settings.opset if settings.opset is not None else wanted_opset(LOWERINGS, entry.graph.walk())
     model = Emitter(opset, LOWERINGS, settings.keep_nan).entry(entry)
     return serialize(model, program.name, places), opset
 

@@ -6,7 +6,7 @@ it inserts itself; a bfloat16 one does not run at all, so only what moves data t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OPSETS = range(18, 27)
 """What `export --opset` takes. Axes of reductions are operands from 18 on; onnxruntime 1.31 ends at 26."""
 DEFAULT_OPSET = 23
-"""The first with Attention and RMSNormalization. A primitive that needs a later one raises it (bitcast: 26)."""
+"""The first with Attention and RMSNormalization. A primitive that wants a later one raises it (bitcast: 26)."""
 
 ALL = frozenset(DType)
 INTS = frozenset(dtype for dtype in DType if dtype.kind == "int")
@@ -33,15 +33,17 @@ class Lowering:
     """How one op becomes ONNX, and when.
 
     ``emit`` appends the nodes. ``dtypes`` bounds the dtype of operand number ``operand`` (of the result if there are no
-    operands). ``opset`` is the first that has the operators. ``refuse`` gives a further reason against a node.
-    ``deferrable`` says whether a node waits until its consumer asks for it (which may take it in).
+    operands). ``opset`` is the first that has the operators. ``refuse`` gives a further reason against a node at an
+    opset. ``wants`` is the opset that a node asks for where none is prescribed. ``deferrable`` says whether a node
+    waits until its consumer asks for it (which may take it in).
     """
 
     emit: Callable[[Emitter, Node], None]
     dtypes: frozenset[DType] = ALL
     operand: int = 0
     opset: int = OPSETS[0]
-    refuse: Callable[[Node], str | None] | None = None
+    refuse: Callable[[Node, int], str | None] | None = None
+    wants: Callable[[Node], int] | None = None
     deferrable: Callable[[Emitter, Node], bool] | None = None
 
 
@@ -58,4 +60,13 @@ def refusal(lowerings: Mapping[str, Lowering], node: Node, opset: int | None = N
     limit = opset if opset is not None else DEFAULT_OPSET if composite else OPSETS[-1]
     if lowering.opset > limit:
         return f"{name} needs ONNX opset {lowering.opset}, this is opset {limit}"
-    return lowering.refuse(node) if lowering.refuse is not None else None
+    return lowering.refuse(node, limit) if lowering.refuse is not None else None
+
+
+def wanted_opset(lowerings: Mapping[str, Lowering], nodes: Iterable[Node]) -> int:
+    """The default opset, or the later one that one of the nodes asks for."""
+    found = DEFAULT_OPSET
+    for node in nodes:
+        lowering = lowerings[node.op.name]
+        found = max(found, lowering.opset, lowering.wants(node) if lowering.wants is not None else 0)
+    return found

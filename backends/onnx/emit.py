@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...compiler.ir import DType, Entry, Graph, Loc, Node, Shape, Value
+from ...compiler.ir import DType, Entry, Graph, Loc, Node, Shape, TensorType, Value
 from .forms import Family, Form, fits, rows, stripped, union
 from .model import Attribute, Model, Naming, OnnxNode, Subgraph, Typed, safe, walk
 from .sizes import Sizes
@@ -35,10 +35,10 @@ ELEMENT_TYPES: Mapping[DType, int] = {
 class Emitter:
     """Emits one entry. Lowerings call its methods; names are provisional until `finish`."""
 
-    def __init__(self, opset: int, lowerings: Mapping[str, Lowering], keep_nan: bool = True) -> None:
+    def __init__(self, opset: int, lowerings: Mapping[str, Lowering], keep_nan: bool = False) -> None:
         self.opset = opset
         self.keep_nan = keep_nan
-        """Whether maxima of floats keep NaN, which onnxruntime's do not."""
+        """Whether max pooling keeps NaN, which onnxruntime's MaxPool does not."""
         self.lowerings = lowerings
         self.nodes: list[OnnxNode] = []
         self.forms: dict[Value, Form] = {}
@@ -118,7 +118,12 @@ class Emitter:
         if form.family is None:
             assert form.thin is not None
             shape, source = form.thin
-            name = self.op("Expand", self.reshaped(source, shape), self.sizes.vector(form.shape))
+            name, sizes = self.reshaped(source, shape), self.sizes.vector(form.shape)
+            if form.type.dtype is DType.BFLOAT16:
+                # onnxruntime repeats every type but this one.
+                name = self.cast(self.op("Expand", self.cast(name, DType.FLOAT32), sizes), DType.BFLOAT16)
+            else:
+                name = self.op("Expand", name, sizes)
             form.family = Family({form.shape: name})
         return form.family
 
@@ -134,7 +139,7 @@ class Emitter:
 
     def set(self, value: Value, name: str, shape: Shape | None = None) -> None:
         """A value is what a name holds, under its own or another shape."""
-        self.forms[value] = Form(value.type.shape, Family({value.type.shape if shape is None else shape: name}))
+        self.forms[value] = Form(value.type, Family({value.type.shape if shape is None else shape: name}))
         self.label(name)
 
     def alias(self, value: Value, form: Form) -> None:
@@ -158,8 +163,8 @@ class Emitter:
             shape = rows(shape)
         return self.at(form, shape), shape
 
-    def common(self, values: Sequence[Value]) -> tuple[list[str], Form]:
-        """Names for an elementwise operator on values of one shape, and the form that its result will have.
+    def common(self, values: Sequence[Value], type: TensorType) -> tuple[list[str], Form]:
+        """Names for an elementwise operator on values of one shape, and the form of its result of that type.
 
         `elementwise` puts the result's name where the form holds "".
         """
@@ -170,17 +175,17 @@ class Emitter:
         if not families:
             shape = union([shape for shape, _ in thins])
             family = Family({shape: ""})
-            form = Form(whole, family) if shape == stripped(whole) else Form(whole, None, (shape, family))
+            form = Form(type, family) if shape == stripped(whole) else Form(type, None, (shape, family))
             return [self._thin(form) for form in forms], form
         shape = self._common_shape(whole, families, [shape for shape, _ in thins])
         names = [
             self.reshaped(form.family, shape) if form.family is not None else self._thin(form) for form in forms
         ]
-        return names, Form(whole, Family({shape: ""}))
+        return names, Form(type, Family({shape: ""}))
 
     def elementwise(self, node: Node, make: Callable[..., str]) -> None:
-        """Set the result of a node to what ``make`` gives for names of its operands, under whatever shapes cost least."""
-        names, form = self.common(node.inputs)
+        """Set a node's result to what ``make`` gives for names of its operands, under whatever shapes cost least."""
+        names, form = self.common(node.inputs, node.output.type)
         result = make(*names)
         family = form.family if form.family is not None else form.thin[1]  # type: ignore[index]
         (shape,) = family.known
@@ -195,7 +200,7 @@ class Emitter:
 
     @staticmethod
     def _common_shape(whole: Shape, families: list[Family], thins: list[Shape]) -> Shape:
-        """The shape for an operator: one that costs no Reshape, else the matrix that a linear layer left, else its own."""
+        """The shape to work under: one that costs no Reshape, else the matrix a linear layer left, else its own."""
         candidates = [whole, *families[0].known] + ([rows(whole)] if len(whole) > 2 else [])
         for shape in candidates:
             if all(shape in family.known for family in families) and all(fits(thin, whole, shape) for thin in thins):
@@ -219,7 +224,7 @@ class Emitter:
             self.loc = node.loc or outer
             lowering = self.lowerings[node.op.name]
             if lowering.deferrable is not None and lowering.deferrable(self, node):
-                self.forms[node.output] = Form(node.output.type.shape, deferred=node)
+                self.forms[node.output] = Form(node.output.type, deferred=node)
             else:
                 lowering.emit(self, node)
         self.loc = outer
@@ -274,18 +279,20 @@ class Emitter:
         typed = self.typed(inputs, entry.graph.inputs)
         self.sizes.ports = [*typed[:first], *typed[last:]]
         for name, value in zip(inputs, entry.graph.inputs, strict=True):
-            self.forms[value] = Form(value.type.shape, Family({value.type.shape: name}))
+            self.forms[value] = Form.of(value.type, name)
         self.graph(entry.graph)
         self.loc = None
         outputs = self.own([self.full(value) for value in entry.graph.outputs])
+        nodes = (*self.sizes.nodes, *self.nodes)
+        read = {name for node in walk(nodes) for name in node.inputs}
         model = Model(
             entry.name,
             self.opset,
-            (*self.sizes.nodes, *self.nodes),
+            nodes,
             (*typed[:first], *typed[last:]),
             self.typed(outputs, entry.graph.outputs),
             tuple((name, path, type) for (name, type), path in zip(typed[first:last], entry.params, strict=True)),
-            self.constants,
+            {name: array for name, array in self.constants.items() if name in read},
         )
         self._settle(model, entry)
         return model

@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ...compiler.ir import TensorType
-from .serialize import External, raw
+from .serialize import External, known_bytes, raw
 
 ALIGNMENT = 4096
 """Weights begin at multiples of a page, so that a runtime can map them."""
@@ -21,7 +21,7 @@ def layout(types: Mapping[str, TensorType], location: str) -> External:
     places: dict[str, tuple[str, int, int]] = {}
     offset = 0
     for path, type in types.items():
-        size = int(type.nbytes)  # type: ignore[arg-type]
+        size = known_bytes(type)
         places[path] = (location, offset, size)
         offset += size + -size % ALIGNMENT
     return places
@@ -41,4 +41,4 @@ def write(
 
 def total(types: Mapping[str, TensorType]) -> int:
     """Bytes of all weights."""
-    return sum(int(type.nbytes) for type in types.values())  # type: ignore[arg-type]
+    return sum(known_bytes(type) for type in types.values())

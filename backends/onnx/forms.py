@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...compiler.ir import Node, Shape
+from ...compiler.ir import Node, Shape, TensorType
 from ...compiler.ir.dims import product
 
 
@@ -29,19 +29,28 @@ class Family:
 class Form:
     """A value of ours.
 
-    ``family`` holds all its elements; or ``thin`` is a family and the shape (without leading ones) that repeats to
-    ``shape`` by NumPy's rules; or ``deferred`` is a node whose only consumer has not asked for it yet.
+    ``family`` holds all its elements; or ``thin`` is a family and the shape (without leading ones) that repeats to that
+    of ``type`` by NumPy's rules; or ``deferred`` is a node whose only consumer has not asked for it yet.
     """
 
-    shape: Shape
+    type: TensorType
     family: Family | None = None
     thin: tuple[Shape, Family] | None = None
     deferred: Node | None = field(default=None)
 
+    @classmethod
+    def of(cls, type: TensorType, name: str) -> Form:
+        """A value under its own shape."""
+        return cls(type, Family({type.shape: name}))
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
     def clone(self) -> Form:
         """See `Family.clone`."""
         return Form(
-            self.shape,
+            self.type,
             self.family and self.family.clone(),
             self.thin and (self.thin[0], self.thin[1].clone()),
         )
@@ -69,7 +78,7 @@ def union(shapes: list[Shape]) -> Shape:
 
 
 def fits(thin: Shape, whole: Shape, shape: Shape) -> bool:
-    """Whether a thin operand of a value of shape ``whole`` also repeats to ``shape``, the same buffer read otherwise."""
+    """Whether what repeats to ``whole`` also repeats to ``shape``, the same buffer read otherwise."""
     if shape == whole or not thin:
         return True
     return len(thin) == 1 and bool(shape) and bool(whole) and shape[-1] == whole[-1]

@@ -1,4 +1,4 @@
-"""An ONNX model before it is a protobuf: nodes and graphs with provisional value names, and the choice of final ones."""
+"""An ONNX model before it is a protobuf: nodes and graphs with provisional names, and the choice of final ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Attribute = Union[int, float, str, Sequence[int], "Subgraph"]
 
 @dataclass(frozen=True, slots=True)
 class OnnxNode:
-    """One operator. ``inputs`` may hold "" for an operand left out; ``bound`` marks nodes that define a value of ours."""
+    """One operator. ``inputs`` may hold "" for an operand left out."""
 
     op: str
     inputs: tuple[str, ...]

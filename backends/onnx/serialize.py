@@ -6,6 +6,7 @@ the same message on the wire. So no more than one weight is in memory at a time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -79,7 +80,8 @@ def serialize(model: Model, program: str, external: External) -> Serialized:
         if path not in external:
             inside.append((model.names[name], path, type))
             continue
-        tensor = proto.graph.initializer.add(name=model.names[name], data_type=ELEMENT_TYPES[type.dtype], dims=type.shape)
+        element = ELEMENT_TYPES[type.dtype]
+        tensor = proto.graph.initializer.add(name=model.names[name], data_type=element, dims=known_shape(type))
         location, offset, size = external[path]
         tensor.data_location = onnx.TensorProto.EXTERNAL
         for key, value in (("location", location), ("offset", str(offset)), ("length", str(size))):
@@ -179,6 +181,19 @@ def _tensor(proto: Any, name: str, array: np.ndarray) -> None:
     proto.raw_data = _little(array)
 
 
+def known_shape(type: TensorType) -> tuple[int, ...]:
+    """The shape of a weight, which has no symbols. Raises `BackendError` if it has."""
+    sizes = tuple(size for size in type.shape if isinstance(size, int))
+    if len(sizes) != type.rank:
+        raise BackendError(f"onnx: a weight of type {type} has sizes that are found at run time")
+    return sizes
+
+
+def known_bytes(type: TensorType) -> int:
+    """The bytes of a weight."""
+    return math.prod(known_shape(type)) * type.dtype.bytes
+
+
 def raw(array: np.ndarray, type: TensorType, name: str) -> bytes:
     """The bytes of a weight as ONNX stores them. Raises `BackendError` if it is not of its type."""
     if array.shape != type.shape or array.dtype != type.dtype.numpy:
@@ -195,8 +210,8 @@ def _little(array: np.ndarray) -> bytes:
 
 def _initializer_head(name: str, type: TensorType) -> tuple[bytes, int]:
     """What stands before the bytes of a weight in a graph message, and how many bytes they are."""
-    tensor = onnx.TensorProto(name=name, data_type=ELEMENT_TYPES[type.dtype], dims=type.shape)
-    size = int(type.nbytes)  # type: ignore[arg-type]
+    tensor = onnx.TensorProto(name=name, data_type=ELEMENT_TYPES[type.dtype], dims=known_shape(type))
+    size = known_bytes(type)
     front = tensor.SerializeToString(deterministic=True) + _key(onnx.TensorProto.RAW_DATA_FIELD_NUMBER) + _varint(size)
     return _key(onnx.GraphProto.INITIALIZER_FIELD_NUMBER) + _varint(len(front) + size) + front, size
 

@@ -170,7 +170,7 @@ def _affine(size: Dim, symbol: Symbol) -> tuple[int, AnyDim]:
 
 
 def _constant_target(source: Shape, shape: Shape) -> list[int] | None:
-    """The target of a Reshape as numbers: 0 copies the size of the source, -1 is what is left. None if that is not enough."""
+    """The target of a Reshape as numbers: 0 copies a size, -1 is what is left. None if that is too little."""
     if any(size == 0 for size in shape):
         return None
     target: list[int] = []

@@ -1,17 +1,19 @@
 """Attention as the standard operator. Which keys a query sees is a mask, but for the plain causal square.
 
-What onnxruntime wants of a mask: two to four axes, the last two of them queries and keys, not repeated.
+What onnxruntime wants of a mask: two to four axes, the last two of them queries and keys, not repeated. 16-bit floats
+are attended to in float32.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ....compiler.ir import AnyDim, DType, Node, Value
+from ....compiler.ir import AnyDim, DType, Node, TensorType, Value
 from ..capabilities import Lowering
 from ..emit import Emitter
 from ..forms import Family, Form, stripped, union
-from .activation import FLOAT32
+
+_DTYPES = frozenset({DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32})
 
 
 def _attention(e: Emitter, node: Node) -> None:
@@ -23,16 +25,18 @@ def _attention(e: Emitter, node: Node) -> None:
     key = ("attention", queries, keys, before, start, mask, bias)
     if key not in e.memo:
         e.memo[key] = _mask(e, queries, keys, before, start, mask, bias)
+    half = q.type.dtype.is_half
+    operands = [e.cast(e.full(value), DType.FLOAT32) if half else e.full(value) for value in (q, k, v)]
     result = e.op(
         "Attention",
-        *map(e.full, (q, k, v)),
+        *operands,
         e.memo[key],
         q_num_heads=op.heads,
         kv_num_heads=op.shared,
         is_causal=int(square),
         scale=float(op.scale),
     )
-    e.set(node.output, result)
+    e.set(node.output, e.cast(result, q.type.dtype) if half else result)
 
 
 def _mask(
@@ -56,7 +60,8 @@ def _mask(
     made = Family({shape: name})
     if stripped(shape) == stripped(whole):
         return e.reshaped(made, whole)
-    return e.at(Form(whole, None, (shape, made)), whole)
+    dtype = DType.BOOL if bias is None else DType.FLOAT32
+    return e.at(Form(TensorType(dtype, whole), None, (shape, made)), whole)
 
 
 def _operand(e: Emitter, value: Value) -> tuple[str, tuple[AnyDim, ...]]:
@@ -64,7 +69,8 @@ def _operand(e: Emitter, value: Value) -> tuple[str, tuple[AnyDim, ...]]:
     form = e.form(value)
     shape, family = form.thin if form.family is None and form.thin is not None else (form.shape, e.family(form))
     shape = stripped(shape)
-    return e.reshaped(family, shape), shape
+    name = e.reshaped(family, shape)
+    return e.cast(name, DType.FLOAT32) if value.type.dtype.is_half else name, shape
 
 
 def _not_after(e: Emitter, queries: AnyDim, keys: AnyDim, start: Value | None) -> str:
@@ -76,4 +82,4 @@ def _not_after(e: Emitter, queries: AnyDim, keys: AnyDim, start: Value | None) -
     return e.op("LessOrEqual", places, e.op("Unsqueeze", at, e.ints([1])))
 
 
-LOWERINGS: dict[str, Lowering] = {"attention": Lowering(_attention, dtypes=FLOAT32, opset=23)}
+LOWERINGS: dict[str, Lowering] = {"attention": Lowering(_attention, dtypes=_DTYPES, opset=23)}

@@ -9,6 +9,7 @@ from ..capabilities import SINGLE, Lowering
 from ..emit import Emitter
 from ..forms import Form
 from .activation import WIDE
+from .elementwise import dtype_of
 
 _MULTIPLIED = frozenset({DType.FLOAT16, DType.FLOAT32, DType.FLOAT64, DType.INT32, DType.INT64, DType.UINT32})
 
@@ -18,7 +19,7 @@ def _matmul(e: Emitter, node: Node) -> None:
     e.set(node.output, e.op("MatMul", x, y))
 
 
-def _is_gemm(node: Node) -> str | None:
+def _is_gemm(node: Node, opset: int) -> str | None:
     return "a matrix for all is a Gemm, which takes in a bias" if node.inputs[1].type.rank <= 2 else None
 
 
@@ -27,6 +28,11 @@ def _mean(e: Emitter, node: Node) -> None:
     (x,) = node.inputs
     if not op.axes:
         e.alias(node.output, e.form(x))
+        return
+    if op.axes == tuple(range(2, x.type.rank)) and dtype_of(node) is DType.FLOAT32 and x.type.rank <= 5:
+        # Known to onnxruntime's blocked layout, which ReduceMean is not.
+        kept = (*x.type.shape[:2], *(1,) * len(op.axes))
+        e.set(node.output, e.op("GlobalAveragePool", e.full(x)), kept)
         return
     name, shape = e.last_axis(x) if op.axes == (x.type.rank - 1,) else (e.full(x), x.type.shape)
     axes = op.axes if shape == x.type.shape else (1,)
@@ -62,7 +68,7 @@ def _test(operator: str) -> Lowering:
         op: Any = node.op
         (x,) = node.inputs
         if not op.axes:
-            e.alias(node.output, Form(node.output.type.shape, e.family(e.form(x))))
+            e.alias(node.output, Form(node.output.type, e.family(e.form(x))))
             return
         kept = tuple(1 if axis in op.axes else size for axis, size in enumerate(x.type.shape))
         e.set(node.output, e.op(operator, e.full(x), e.ints(op.axes), keepdims=1), kept)

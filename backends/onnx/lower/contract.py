@@ -34,7 +34,7 @@ def _add(e: Emitter, node: Node) -> None:
             continue
         bias = _vector(e.form(other), form.deferred)
         if bias is not None:
-            product_node, e.forms[value] = form.deferred, Form(form.shape)
+            product_node, e.forms[value] = form.deferred, Form(form.type)
             emit = _dot if product_node.op.name == "dot" else _conv
             emit(e, product_node, e.reshaped(*bias), node.output)
             return
@@ -175,7 +175,8 @@ def _transposed_padding(node: Node) -> tuple[list[int], list[int], list[int]] | 
     if not all(isinstance(size, int) for size in node.inputs[1].type.shape):
         return None
     lows, highs, extra = [], [], []
-    for size, (low, high), apart, dilation in zip(kernel, op.padding, op.input_dilation, op.window_dilation, strict=True):
+    each = zip(kernel, op.padding, op.input_dilation, op.window_dilation, strict=True)
+    for size, (low, high), apart, dilation in each:
         span = dilation * (size - 1)
         more = max(high - span, 0)
         if low > span or more >= apart:

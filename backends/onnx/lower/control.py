@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ....compiler.ir import DType, Graph, Node, TensorType, Value
 from ..capabilities import Lowering
 from ..emit import Emitter
-from ..forms import Family, Form
+from ..forms import Form
 from ..model import Subgraph
 from .shape import turned
 
@@ -76,15 +76,16 @@ def _counted_loop(e: Emitter, node: Node) -> None:
         given = [_named(e, value, "carry") for value in inputs]
         here = [e.op("Gather", name, at, axis=0) for name in rows]
         seen = [
-            Form(value.type.shape, Family({value.type.shape: name}))
+            Form.of(value.type, name)
             for value, name in zip(region.inputs[len(constants) + len(carries) :], here, strict=True)
         ]
         results = _emitted(e, region, [*(form.clone() for form in outer), *(form for _, form in given), *seen])
         values = region.outputs
-        going = e.op("Identity", flag)
         if until:
             going = e.op("Not", results[-1])
             results, values = results[:-1], values[:-1]
+        else:
+            going = e.op("Identity", flag)
         body = Subgraph(
             tuple(nodes),
             ((step, _COUNT), (flag, _FLAG), *e.typed([name for name, _ in given], inputs)),
@@ -115,7 +116,7 @@ def _named(e: Emitter, value: Value, hint: str) -> tuple[str, Form]:
     """A new input of a body."""
     name = e.fresh()
     e.hint(name, hint)
-    return name, Form(value.type.shape, Family({value.type.shape: name}))
+    return name, Form.of(value.type, name)
 
 
 def _emitted(e: Emitter, region: Graph, forms: Sequence[Form]) -> list[str]:
@@ -130,7 +131,7 @@ def _while(e: Emitter, node: Node) -> None:
     condition, body_region = node.regions
     outer = [e.form(value) for value in constants]
     start = [e.full(value) for value in carries]
-    begun = [Form(value.type.shape, Family({value.type.shape: name})) for value, name in zip(carries, start, strict=True)]
+    begun = [Form.of(value.type, name) for value, name in zip(carries, start, strict=True)]
     (flag_form,) = e.inline(condition, [*outer, *begun])
     begin = e.at(flag_form, ())
     inputs = body_region.inputs[first:]
@@ -142,7 +143,7 @@ def _while(e: Emitter, node: Node) -> None:
         kept = [form.clone() for form in outer]
         results = e.inline(body_region, [*kept, *(form for _, form in given)])
         names = e.own([e.at(form, form.shape) for form in results])
-        after = [Form(form.shape, Family({form.shape: name})) for form, name in zip(results, names, strict=True)]
+        after = [Form.of(form.type, name) for form, name in zip(results, names, strict=True)]
         (again,) = e.inline(condition, [*(form.clone() for form in kept), *after])
         (going,) = e.own([e.at(again, ())])
         body = Subgraph(

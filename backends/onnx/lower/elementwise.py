@@ -1,4 +1,4 @@
-"""Elementwise primitives. Where onnxruntime lacks an integer kernel, the same values come through another integer type."""
+"""Elementwise primitives. Where onnxruntime lacks an integer kernel, values go through another integer type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..capabilities import FLOATS, INTS, NO_BFLOAT16, NUMBERS, SINGLE, Lowering
 from ..emit import Emitter
 
 Make = Callable[..., str]
-"""From an emitter, a node and names of its operands to the name of the result; the names share one shape or broadcast."""
+"""From an emitter, a node and names of its operands (which broadcast) to the name of the result."""
 
 
 def pointwise(make: Make, **facts: Any) -> Lowering:
@@ -71,7 +71,7 @@ def _integer_power(e: Emitter, x: str, y: str) -> str:
     beyond = e.op("Add", e.op("Mod", y, limit), limit)
     y = e.op("Where", e.op("Less", y, limit), y, beyond)
     result = ""
-    for bit in range(_POWERS.bit_length() - 1):
+    for _ in range(_POWERS.bit_length() - 1):
         factor = e.op("Where", e.op("Equal", e.op("Mod", y, two), one), x, one)
         result = e.op("Mul", result, factor) if result else factor
         x, y = e.op("Mul", x, x), e.op("Div", y, two)

@@ -43,7 +43,7 @@ def written(e: Emitter, node: Node, x: str, indices: str, updates: str, axis: in
     e.set(node.output, e.op("ScatterElements", x, indices, updates, axis=axis, **attributes))
 
 
-def _adds_halves(node: Node) -> str | None:
+def _adds_halves(node: Node, opset: int) -> str | None:
     op, dtype = node.op, node.inputs[0].type.dtype
     if op.mode == "add" and (dtype.is_half or dtype is DType.BOOL):  # type: ignore[attr-defined]
         return f"onnxruntime does not add {dtype.value} at places"
@@ -58,15 +58,25 @@ def _dynamic_slice(e: Emitter, node: Node) -> None:
         e.alias(node.output, e.form(x))
         return
     first = _clamped(e, [starts[k] for k in axes], [x.type.shape[k] - sizes[k] for k in axes])
-    last = e.op("Add", first, e.sizes.vector([sizes[k] for k in axes]))
+    last = _added(e, first, e.sizes.vector([sizes[k] for k in axes]))
     e.set(node.output, e.op("Slice", e.full(x), first, last, e.ints(axes)))
 
 
 def _clamped(e: Emitter, starts: Sequence[Value], highest: Sequence[AnyDim]) -> str:
     """Starts as a list, moved into 0 ... highest."""
-    parts = [e.at(e.form(start), (1,)) for start in starts]
-    together = parts[0] if len(parts) == 1 else e.op("Concat", *parts, axis=0)
-    return e.op("Min", e.op("Max", together, e.ints([0])), e.sizes.vector(highest))
+    key = ("clamped", *starts, *highest)
+    if key not in e.memo:
+        parts = [e.at(e.form(start), (1,)) for start in starts]
+        together = parts[0] if len(parts) == 1 else e.op("Concat", *parts, axis=0)
+        e.memo[key] = e.op("Min", e.op("Max", together, e.ints([0])), e.sizes.vector(highest))
+    return e.memo[key]
+
+
+def _added(e: Emitter, first: str, size: str) -> str:
+    key = ("behind", first, size)
+    if key not in e.memo:
+        e.memo[key] = e.op("Add", first, size)
+    return e.memo[key]
 
 
 def _dynamic_update_slice(e: Emitter, node: Node) -> None:
@@ -87,7 +97,7 @@ def _replaced(
     axis, rest = axes[0], axes[1:]
     size = value.type.shape[axis]
     first = _clamped(e, [starts[axis]], [size - sizes[axis]])
-    last = e.op("Add", first, e.sizes.one(sizes[axis]))
+    last = _added(e, first, e.sizes.one(sizes[axis]))
     where = e.ints([axis])
     if rest:
         update = _replaced(e, e.op("Slice", x, first, last, where), update, value, sizes, starts, rest)

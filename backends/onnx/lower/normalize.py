@@ -22,7 +22,10 @@ def _arguments(node: Node) -> list[Value | None]:
 
 def _filled(e: Emitter, given: Value | None, shape: Sequence[AnyDim], number: float, dtype: DType) -> str:
     """An operand, or a constant tensor in the place of one left out."""
-    return e.full(given) if given is not None else e.constant(np.full(tuple(shape), number, dtype.numpy))
+    if given is not None:
+        return e.full(given)
+    sizes = [int(size) for size in shape]  # type: ignore[arg-type]
+    return e.constant(np.full(sizes, number, dtype.numpy))
 
 
 def _over_last_axes(operator: str, takes_shift: bool, opset: int) -> Lowering:
@@ -46,7 +49,7 @@ def _over_last_axes(operator: str, takes_shift: bool, opset: int) -> Lowering:
     return Lowering(emit, dtypes=FLOAT32, opset=opset, refuse=_needs_sizes)
 
 
-def _needs_sizes(node: Node) -> str | None:
+def _needs_sizes(node: Node, opset: int) -> str | None:
     x, scale, *_ = _arguments(node)
     assert x is not None
     sizes = x.type.shape[node.op.axis :]  # type: ignore[attr-defined]
@@ -83,11 +86,12 @@ def _batch(e: Emitter, node: Node) -> None:
     x, scale, shift, mean, variance = _arguments(node)
     assert x is not None and mean is not None and variance is not None
     channels, dtype = (x.type.shape[1],), dtype_of(node)
-    names = [_filled(e, scale, channels, 1, dtype), _filled(e, shift, channels, 0, dtype), e.full(mean), e.full(variance)]
-    e.set(node.output, e.op("BatchNormalization", e.full(x), *names, epsilon=float(op.eps)))
+    factors = [_filled(e, scale, channels, 1, dtype), _filled(e, shift, channels, 0, dtype)]
+    statistics = [e.full(mean), e.full(variance)]
+    e.set(node.output, e.op("BatchNormalization", e.full(x), *factors, *statistics, epsilon=float(op.eps)))
 
 
-def _needs_channels(node: Node) -> str | None:
+def _needs_channels(node: Node, opset: int) -> str | None:
     known = isinstance(node.inputs[0].type.shape[1], int)
     return None if known else "the number of channels must be known"
 
@@ -98,7 +102,7 @@ def _local_response(e: Emitter, node: Node) -> None:
     e.set(node.output, e.op("LRN", e.full(node.inputs[0]), **attributes))
 
 
-def _other_neighbours(node: Node) -> str | None:
+def _other_neighbours(node: Node, opset: int) -> str | None:
     if node.op.size % 2 == 0:  # type: ignore[attr-defined]
         return "for even sizes LRN of ONNX takes one more channel behind than before, this op one more before"
     return None if node.inputs[0].type.rank == 4 else "LRN of onnxruntime takes images only"

@@ -25,19 +25,22 @@ def _random_bits(e: Emitter, node: Node) -> None:
     shape = node.output.type.shape
     count = product(shape)
     zero = e.number(0, DType.UINT32)
-    key = _threefry(e, _words(e, seed), (zero, e.cast(step, DType.UINT32)))
-    numbers = (e.number(value, DType.INT64) for value in (0, 1))
-    first, by = numbers
+    key = _threefry(e, (_high(e, seed), _low(e, seed)), (zero, _low(e, step)))
+    first, by = (e.number(value, DType.INT64) for value in (0, 1))
     places = e.op("Range", first, e.sizes.scalar(count), by)
-    low = e.cast(places, DType.UINT32)
-    high = zero if bounds(count)[1] <= _WORD else _words(e, places)[0]
-    e.set(node.output, e.op("BitwiseXor", *_threefry(e, key, (high, low))), (count,))
+    high = zero if bounds(count)[1] <= _WORD else _high(e, places)
+    e.set(node.output, e.op("BitwiseXor", *_threefry(e, key, (high, _low(e, places)))), (count,))
 
 
-def _words(e: Emitter, x: str) -> Pair:
-    """The high and the low 32 bits of int64."""
-    bits = e.op("BitShift", e.op("Cast", x, to=UINT64), e.constant(np.asarray(32, np.uint64)), direction="RIGHT")
-    return e.cast(bits, DType.UINT32), e.cast(x, DType.UINT32)
+def _high(e: Emitter, x: str) -> str:
+    """The high 32 bits of int64."""
+    bits = e.op("Cast", x, to=UINT64)
+    return e.cast(e.op("BitShift", bits, e.constant(np.asarray(32, np.uint64)), direction="RIGHT"), DType.UINT32)
+
+
+def _low(e: Emitter, x: str) -> str:
+    """The low 32 bits of int64."""
+    return e.cast(x, DType.UINT32)
 
 
 def _threefry(e: Emitter, key: Pair, counter: Pair) -> Pair:

@@ -44,7 +44,7 @@ def _reduction(op: str) -> Callable[[Emitter, Node], None]:
 def reduced(e: Emitter, op: str, name: str, axes: tuple[int, ...], dtype: DType) -> str:
     """A reduction that leaves its axes with size 1; NaN propagates."""
     result = e.op(op, name, e.ints(axes), keepdims=1)
-    if op in ("ReduceMax", "ReduceMin") and dtype.is_float and e.keep_nan:
+    if op in ("ReduceMax", "ReduceMin") and dtype.is_float:
         nan = any_nan(e, name, axes)
         result = e.op("Where", nan, e.number(float("nan"), dtype), result)
     return result
@@ -65,7 +65,7 @@ def _arg_max(e: Emitter, node: Node) -> None:
     if not dtype.is_float and dtype not in _NATIVE["ArgMax"]:
         name = e.cast(name, DType.INT64)
     result = e.op("ArgMax", name, axis=axis, keepdims=1)
-    if dtype.is_float and e.keep_nan:
+    if dtype.is_float:
         flags = e.cast(e.op("IsNaN", name), DType.INT32)
         first = e.op("ArgMax", flags, axis=axis, keepdims=1)
         result = e.op("Where", any_nan(e, name, (axis,)), first, result)

@@ -15,7 +15,7 @@ _BEFORE_ALL = np.iinfo(np.int64).min
 
 
 def _reshape(e: Emitter, node: Node) -> None:
-    e.alias(node.output, Form(node.output.type.shape, e.family(e.form(node.inputs[0]))))
+    e.alias(node.output, Form(node.output.type, e.family(e.form(node.inputs[0]))))
 
 
 def _broadcast(e: Emitter, node: Node) -> None:
@@ -30,16 +30,16 @@ def _broadcast(e: Emitter, node: Node) -> None:
         sizes[axis] = size
     thin = stripped(tuple(sizes))
     if thin == stripped(shape):
-        e.alias(node.output, Form(shape, source[1]))
+        e.alias(node.output, Form(node.output.type, source[1]))
     else:
-        e.alias(node.output, Form(shape, None, (thin, source[1])))
+        e.alias(node.output, Form(node.output.type, None, (thin, source[1])))
 
 
 def _transpose(e: Emitter, node: Node) -> None:
     (x,), axes = node.inputs, node.op.axes  # type: ignore[attr-defined]
     moved = [axis for axis in axes if x.type.shape[axis] != 1]
     if moved == sorted(moved):
-        e.alias(node.output, Form(node.output.type.shape, e.family(e.form(x))))
+        e.alias(node.output, Form(node.output.type, e.family(e.form(x))))
     else:
         e.set(node.output, e.op("Transpose", e.full(x), perm=axes))
 
@@ -136,7 +136,7 @@ def padded(e: Emitter, name: str, low: Sequence[AnyDim], high: Sequence[AnyDim],
 LOWERINGS: dict[str, Lowering] = {
     "reshape": Lowering(_reshape),
     "transpose": Lowering(_transpose),
-    "broadcast": Lowering(_broadcast, dtypes=NO_BFLOAT16),
+    "broadcast": Lowering(_broadcast),
     "concat": Lowering(_concat),
     "slice": Lowering(_slice),
     "reverse": Lowering(_reverse),

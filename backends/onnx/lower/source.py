@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ....compiler.ir import DType, Node
-from ..capabilities import Lowering
+from ..capabilities import DEFAULT_OPSET, Lowering
 from ..emit import ELEMENT_TYPES, Emitter
 from .elementwise import dtype_of, pointwise, select
 
@@ -32,13 +32,8 @@ def _dimension(e: Emitter, node: Node) -> None:
     e.set(node.output, e.sizes.scalar(node.op.size))  # type: ignore[attr-defined]
 
 
-def _cast(e: Emitter, node: Node) -> None:
-    source, target = dtype_of(node), node.output.type.dtype
-    if target is DType.BFLOAT16:
-        # Nothing repeats bfloat16, so the operand is repeated before.
-        e.set(node.output, convert(e, source, target, e.full(node.inputs[0])))
-    else:
-        e.elementwise(node, lambda x: convert(e, source, target, x))
+def _cast(e: Emitter, node: Node, x: str) -> str:
+    return convert(e, dtype_of(node), node.output.type.dtype, x)
 
 
 def convert(e: Emitter, source: DType, target: DType, x: str) -> str:
@@ -70,7 +65,50 @@ def _bitcast(e: Emitter, node: Node, x: str) -> str:
         return x
     if source.kind == target.kind == "int":
         return e.cast(x, target)
-    return e.op("BitCast", x, to=ELEMENT_TYPES[target])
+    if e.opset >= _BITCAST:
+        return e.op("BitCast", x, to=ELEMENT_TYPES[target])
+    return _float_of_bits(e, x if source is DType.UINT32 else e.cast(x, DType.UINT32))
+
+
+_BITCAST = 26
+"""The first opset with BitCast."""
+
+
+def _bits_become_float(node: Node) -> bool:
+    return dtype_of(node) in (DType.UINT32, DType.INT32) and node.output.type.dtype is DType.FLOAT32
+
+
+def _old_bitcast(node: Node, opset: int) -> str | None:
+    ints = dtype_of(node).kind == node.output.type.dtype.kind
+    if opset >= _BITCAST or ints or _bits_become_float(node):
+        return None
+    return f"BitCast needs ONNX opset {_BITCAST}, this is opset {opset}"
+
+
+def _wanted_for_bitcast(node: Node) -> int:
+    return DEFAULT_OPSET if dtype_of(node).kind == node.output.type.dtype.kind else _BITCAST
+
+
+def _float_of_bits(e: Emitter, bits: str) -> str:
+    """The float32 that uint32 bits spell, put together from sign, exponent and fraction. NaN loses its payload."""
+
+    def whole(value: int) -> str:
+        return e.number(value, DType.UINT32)
+
+    def real(value: float) -> str:
+        return e.number(value, DType.FLOAT32)
+
+    exponent = e.op("BitwiseAnd", e.op("BitShift", bits, whole(23), direction="RIGHT"), whole(0xFF))
+    mantissa = e.op("BitwiseAnd", bits, whole(0x7FFFFF))
+    fraction = e.op("Mul", e.cast(mantissa, DType.FLOAT32), real(2.0**-23))
+    power = e.op("Pow", real(2), e.op("Sub", e.cast(exponent, DType.FLOAT32), real(127)))
+    normal = e.op("Mul", power, e.op("Add", fraction, real(1)))
+    tiny = e.op("Mul", fraction, real(2.0**-126))
+    endless = e.op("Where", e.op("Equal", mantissa, whole(0)), real(float("inf")), real(float("nan")))
+    size = e.op("Where", e.op("Equal", exponent, whole(0xFF)), endless, normal)
+    size = e.op("Where", e.op("Equal", exponent, whole(0)), tiny, size)
+    negative = e.op("Equal", e.op("BitShift", bits, whole(31), direction="RIGHT"), whole(1))
+    return e.op("Where", negative, e.op("Neg", size), size)
 
 
 def _stop_gradient(e: Emitter, node: Node) -> None:
@@ -81,7 +119,7 @@ LOWERINGS: dict[str, Lowering] = {
     "constant": Lowering(_constant),
     "iota": Lowering(_iota),
     "dimension": Lowering(_dimension),
-    "cast": Lowering(_cast),
-    "bitcast": pointwise(_bitcast, opset=26),
+    "cast": pointwise(_cast),
+    "bitcast": pointwise(_bitcast, refuse=_old_bitcast, wants=_wanted_for_bitcast),
     "stop_gradient": Lowering(_stop_gradient),
 }
