@@ -11,8 +11,8 @@ from pydantic import Field
 from ..ir.op import Op, Precision, Sample
 from . import functional as fn
 from .activation import Activation, Finite
-from .arithmetic import Expm1, Log1p
-from .tensor import Tensor, apply
+from .arithmetic import expm1, log1p
+from .tensor import Tensor
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -222,16 +222,6 @@ class Multiquadric(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         return fn.sqrt(x * x + self.scale**2)
-
-
-def expm1(x: Tensor) -> Tensor:
-    """exp(x) - 1."""
-    return apply(x.build, Expm1(), x)
-
-
-def log1p(x: Tensor) -> Tensor:
-    """log(1 + x)."""
-    return apply(x.build, Log1p(), x)
 
 
 def softplus(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from ..ir.op import ErrorSample, Op, Precision, Sample
 from . import functional as fn
 from .composite import Pointwise
 from .samples import ints, normal, positive, types
-from .tensor import Tensor
+from .tensor import Tensor, apply
 
 
 class Expm1(Pointwise):
@@ -20,7 +20,8 @@ class Expm1(Pointwise):
     precision_class = Precision.KEEP
 
     def formula(self, *operands: Tensor) -> Tensor:
-        return expm1(operands[0])
+        (x,) = operands
+        return fn.tanh(x * 0.5) * (fn.exp(x) + 1)
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -181,8 +182,13 @@ def _division_samples(op: type[Op]) -> list[Sample]:
 
 
 def expm1(x: Tensor) -> Tensor:
-    """exp(x) - 1 in primitives."""
-    return fn.tanh(x * 0.5) * (fn.exp(x) + 1)
+    """exp(x) - 1."""
+    return apply(x.build, Expm1(), x)
+
+
+def log1p(x: Tensor) -> Tensor:
+    """log(1 + x)."""
+    return apply(x.build, Log1p(), x)
 
 
 OPS: tuple[type[Op], ...] = (Expm1, Log1p, Ceil, Square, Rsqrt, Reciprocal, Mod, FloorDiv)

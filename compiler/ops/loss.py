@@ -13,7 +13,7 @@ from ..ir.graph import Builder
 from ..ir.op import Access, ErrorSample, Op, OpError, Precision, Sample, Shapes
 from ..ir.types import DType, TensorType
 from . import functional as fn
-from .activation_smooth import log1p
+from .arithmetic import log1p
 from .composite import Composite, need_float, widen
 from .gating import log_softmax
 from .rules import need_index, normal_axis

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -126,3 +127,9 @@ def test_an_activation_has_the_properties_that_it_declares(name: str) -> None:
     # A jump or a kink shows as a change of slope that a finer grid would not make smaller.
     bends = np.abs(np.diff(rises)).max() / 1e-3
     assert (bends < 0.01) == op.smooth
+
+
+def test_normal_numbers_are_those_of_jax() -> None:
+    (numbers,) = run(Sample(OPS["random_normal"](shape=(5000,)), (np.array(3), np.array(9))), wide=False)
+    key = jax.random.fold_in(jax.random.key(3), 9)
+    np.testing.assert_allclose(numbers, jax.random.normal(key, (5000,)), rtol=2e-5, atol=2e-6)
