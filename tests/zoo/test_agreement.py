@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ def run(case: Case, target: str) -> list[Outputs]:
     return [*results, {name: np.array(value) for name, value in net.states.items()}]
 
 
-@lru_cache(maxsize=None)
+@cache
 def reference(name: str) -> list[Outputs]:
     return run(CASES[name], "reference")
 
