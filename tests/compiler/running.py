@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from netwright.compiler.evaluate import evaluate, prepare_weights
+from netwright.compiler.evaluate import evaluate
 from netwright.compiler.initialize import random_parameters
 from netwright.compiler.ir import DType, Entry, Program, TensorType
 from netwright.compiler.ir.dims import substitute
@@ -37,7 +37,10 @@ def random_array(name: str, type: TensorType, sizes: dict[str, int], range: tupl
 
 def run(program: Program, wide: bool = True) -> dict[str, np.ndarray]:
     """Every output and updated state of every entry, on inputs that depend on their names alone."""
-    weights = prepare_weights(program, random_parameters(program, 0, everywhere=True))
+    parameters = random_parameters(program, 0, everywhere=True)
+    given = [parameters[path] for path in program.prepare_inputs]
+    packed = evaluate(program.prepare, given, {}, program.functions, wide)
+    weights = {**parameters, **dict(zip(program.packed, packed, strict=True))}
     results: dict[str, np.ndarray] = {}
     for name, entry in program.entries.items():
         sizes = sizes_of(entry)

@@ -119,8 +119,8 @@ def test_every_op_round_trips(name: str) -> None:
         result = apply(build, sample.op, *lined)
         outputs = [t.value for t in (result if isinstance(result, list) else [result])]
         ports = tuple(Port(f"x{at}", value.type) for at, value in enumerate(values))
-        entry = Entry("main", build.graph(values, outputs), ports, (), (), tuple(f"y{at}" for at in range(len(outputs))))
-        program = Program("op", {"main": entry})
+        names = tuple(f"y{at}" for at in range(len(outputs)))
+        program = Program("op", {"main": Entry("main", build.graph(values, outputs), ports, (), (), names)})
         verify(program)
         text = print_program(program)
         again = parse_program(text)
@@ -210,7 +210,10 @@ def entry(body: str, symbols: str = "") -> str:
             'program "p"\nparameter "w": int64[] init "ones"\nparameter "w": int64[] init "ones"',
             "3:11: the parameter 'w' stands here twice",
         ),
-        ('program "p"\nentry "e" {\nparam %0 "w": int64[]\ninput %1 "x": int64[]\noutput "y" %1\n}', "in the order input"),
+        (
+            'program "p"\nentry "e" {\nparam %0 "w": int64[]\ninput %1 "x": int64[]\noutput "y" %1\n}',
+            "in the order input",
+        ),
         (entry("%1 = tanh(%0) : float32[4] @m:1:2"), "a file in quotes belongs here"),
         (entry('%1 = tanh(%0) {x: "\\q"} : float32[4]'), "tanh has no attribute x"),
     ],

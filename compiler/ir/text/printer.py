@@ -194,7 +194,11 @@ class _Printer:
 
     def operands(self, node: Node) -> list[str]:
         texts: list[str] = []
-        for operand, value in zip(node.op.operands, node.op.arguments(node.inputs), strict=True):
+        try:
+            arguments = node.op.arguments(node.inputs)
+        except IndexError:
+            return [self.name(value) for value in node.inputs]
+        for operand, value in zip(node.op.operands, arguments, strict=True):
             if operand.endswith("*"):
                 texts += [self.name(each) for each in value]
             elif operand.endswith("?"):
@@ -240,8 +244,8 @@ def _same(value: Any, default: Any) -> bool:
 
 def _implied(node: Node, defaults: Mapping[str, Any], keys: Sequence[str]) -> set[str]:
     """Of these attributes, those that the op fills in by itself from the types of its operands."""
-    arguments = node.op.arguments([value.type for value in node.inputs])
     try:
+        arguments = node.op.arguments([value.type for value in node.inputs])
         filled = node.op.model_copy(update={key: defaults[key] for key in keys}).canonical(*arguments)
         implied = {key for key in keys if _same(getattr(node.op, key), getattr(filled, key))}
         again = node.op.model_copy(update={key: defaults[key] for key in implied}).canonical(*arguments)
@@ -277,9 +281,9 @@ def attribute_text(value: Any) -> str:
 
 
 def _elements(literal: Literal) -> str:
-    array = literal.array().ravel()
-    if array.size > _SPELLED_OUT:
+    if literal.type.elements > _SPELLED_OUT or len(literal.data) != literal.type.nbytes:
         return f"0x{literal.data.hex()}"
+    array = literal.array().ravel()
     if not literal.type.dtype.is_float:
         return ", ".join(map(attribute_text, array.tolist()))
     # What NaN carries beside being none is not told by its text.
@@ -290,7 +294,7 @@ def _elements(literal: Literal) -> str:
 
 def _shortest(item: np.generic) -> str:
     """The shortest text that reads back as the number: 0.1 for the float32 that is next to it."""
-    wide = float(item)  # type: ignore[arg-type]
+    wide = float(item)
     for digits in range(1, 17):
         short = float(f"{wide:.{digits}g}")
         if item.dtype.type(short) == item:

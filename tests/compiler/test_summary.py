@@ -1,0 +1,131 @@
+"""What a program holds and costs; how long values live."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from netwright.compiler.passes.lifetimes import Peak, lifetimes, peak
+from netwright.compiler.summary import summarize
+
+from .running import program
+from .test_pipeline import NETWORK
+
+
+def test_a_network() -> None:
+    found = summarize(program(NETWORK), {"N": 2})
+    conv, product = 2 * 6 * 16 * 27, 2 * 10 * 6
+    assert found.parameters == 6 * 27 + 6 + 6 + 6 + 60 and found.buffers == 12
+    assert found.parameter_bytes == 4 * (found.parameters + found.buffers)
+    assert found.macs == conv + product
+    assert found.flops > 2 * found.macs
+    (entry,) = found.entries
+    groups = {group.label: group for group in entry.groups}
+    assert list(groups) == ["stem", "bn", "(relu)", "pool", "fc", "p"]
+    assert groups["stem"].parameters == 6 * 27 + 6 and groups["stem"].macs == conv
+    assert groups["bn"].parameters == 12 and groups["bn"].buffers == 12
+    assert groups["fc"].macs == product and groups["fc"].output == "float32[N, 10]"
+    assert groups["(relu)"].result_bytes == 4 * 2 * 6 * 16
+    assert sum(group.macs for group in entry.groups) == found.macs
+    json.dumps(found.to_json())
+
+
+def test_groups_can_be_finer() -> None:
+    (entry,) = summarize(program(NETWORK), depth=2).entries
+    assert entry.groups[0].label == "stem.conv" and entry.groups[0].parameters == 6 * 27 + 6
+
+
+def test_sizes_default_to_one_and_are_checked() -> None:
+    assert summarize(program(NETWORK)).sizes == {"N": 1}
+    text = 'entry "main" [N: 4..8] {\ninput %0 "x": float32[N]\n%1 = exp(%0) : float32[N]\noutput "y" %1\n}'
+    assert summarize(program(text)).flops == 4
+    assert summarize(program(text), {"N": 8}).flops == 8
+    with pytest.raises(ValueError, match="N is 9; it lies between 4 and 8"):
+        summarize(program(text), {"N": 9})
+
+
+def test_loops_count_their_steps_and_conditions_their_dearer_branch() -> None:
+    text = """entry "main" [T] {
+      input %0 "x": float32[T, 4]
+      input %1 "c": float32[4]
+      input %2 "b": bool[]
+      %3 = scan(%1, %0) {carries: 1, length: T} : float32[4] {
+        input %4: float32[4]
+        input %5: float32[4]
+        %6 = add(%4, %5) : float32[4]
+        output %6
+      }
+      %7 = cond(%2, %3) : float32[4] {
+        input %8: float32[4]
+        output %8
+      } {
+        input %9: float32[4]
+        %10 = mul(%9, %9) : float32[4]
+        output %10
+      }
+      output "y" %7
+    }"""
+    found = summarize(program(text), {"T": 10})
+    assert found.flops == 10 * 4 + 4
+    assert found.nodes == 4
+
+
+def test_functions_are_counted_once_and_multiplied() -> None:
+    layers = 2000
+    body = "\n".join(
+        f'%{at + 1} = call(%{at}) {{function: "f", types: [float32[N, 64]]}} : float32[N, 64] @"m.yaml":1:1 "layer.{at}"'
+        for at in range(layers)
+    )
+    text = f"""function "f" [N] {{
+      input %0: float32[N, 64]
+      %1 = gelu(%0) : float32[N, 64]
+      %2 = dot(%1, %1) {{lhs_contract: [0], rhs_contract: [0]}} : float32[64, 64]
+      %3 = dot(%1, %2) {{lhs_contract: [1], rhs_contract: [0]}} : float32[N, 64]
+      output %3
+    }}
+    entry "main" [N] {{
+      input %0 "x": float32[N, 64]
+      {body}
+      output "y" %{layers}
+    }}"""
+    big = program(text)
+    start = time.perf_counter()
+    found = summarize(big, {"N": 8})
+    assert time.perf_counter() - start < 2
+    assert found.macs == layers * 2 * 8 * 64 * 64
+    assert found.nodes == 3 * layers
+    assert found.activation_bytes <= 4 * (4 * 8 * 64 + 64 * 64)
+    assert [group.label for group in found.entries[0].groups] == ["layer"]
+
+
+def test_lifetimes() -> None:
+    text = """entry "main" [N] {
+      input %0 "x": float32[N]
+      %1 = exp(%0) : float32[N]
+      %2 = neg(%1) : float32[N]
+      %3 = add(%1, %2) : float32[N]
+      %4 = tanh(%3) : float32[N]
+      output "y" %3
+    }"""
+    graph = program(text).entries["main"].graph
+    spans = [(life.first, life.last, str(life.nbytes)) for life in lifetimes(graph)]
+    assert spans == [(-1, 0, "4*N"), (0, 2, "4*N"), (1, 2, "4*N"), (2, 4, "4*N"), (3, 3, "4*N")]
+    assert peak(graph, {"N": 10}) == Peak(estimate=120, lower_bound=120)
+    with pytest.raises(ValueError, match=r"a size of float32\[N\] is not given"):
+        peak(graph, {})
+
+
+def test_views_need_no_memory_and_keep_what_they_show() -> None:
+    text = """entry "main" {
+      input %0 "x": float32[4]
+      %1 = exp(%0) : float32[4]
+      %2 = broadcast(%1) {shape: [1000, 4], axes: [1]} : float32[1000, 4]
+      %3 = exp(%0) : float32[4]
+      %4 = reduce_sum(%2) {axes: [0, 1]} : float32[]
+      output "y" %4
+      output "z" %3
+    }"""
+    graph = program(text).entries["main"].graph
+    assert peak(graph, {}) == Peak(estimate=16 + 16 + 4, lower_bound=16 + 4)
