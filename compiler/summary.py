@@ -21,10 +21,11 @@ class Group:
     """The nodes under one label (without one: of one op). ``result_bytes`` is the size of all they compute together.
 
     ``parameters`` counts the elements of trainable parameters, ``buffers`` those of the others; a shared one counts
-    where it is read first. ``output`` is the type of the last value.
+    where it is read first. ``op`` is the one with the most work, ``output`` the type of the last value.
     """
 
     label: str
+    op: str = ""
     output: str = ""
     parameters: int = 0
     buffers: int = 0
@@ -111,6 +112,8 @@ class _Work:
     result_bytes: int = 0
     nodes: int = 0
     output: str = ""
+    op: str = ""
+    op_flops: int = -1
 
     def add(self, other: _Work, times: int = 1) -> None:
         self.macs += other.macs * times
@@ -118,6 +121,8 @@ class _Work:
         self.result_bytes += other.result_bytes * times
         self.nodes += other.nodes
         self.output = other.output or self.output
+        if other.op_flops > self.op_flops:
+            self.op, self.op_flops = other.op, other.op_flops
 
 
 Breakdown = dict[str, _Work]
@@ -141,6 +146,7 @@ class _Counter:
             group = groups.setdefault(label, Group(label))
             group.macs, group.flops = part.macs, part.flops
             group.result_bytes, group.nodes, group.output = part.result_bytes, part.nodes, part.output
+            group.op = part.op
         self.parameters(entry, groups)
         total = _Work()
         for part in work.values():
@@ -212,7 +218,7 @@ class _Counter:
             macs, flops = (times * sum(part.macs for part in inner), times * sum(part.flops for part in inner))
         written = sum(self.nbytes(value.type) for value in node.outputs)
         output = str(node.outputs[-1].type) if node.outputs else ""
-        return _Work(macs, flops, written, count, output)
+        return _Work(macs, flops, written, count, output, node.op.name, flops)
 
     def cost(self, node: Node) -> tuple[int, int]:
         if node.regions:
