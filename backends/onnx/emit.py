@@ -178,9 +178,7 @@ class Emitter:
             form = Form(type, family) if shape == stripped(whole) else Form(type, None, (shape, family))
             return [self._thin(form) for form in forms], form
         shape = self._common_shape(whole, families, [shape for shape, _ in thins])
-        names = [
-            self.reshaped(form.family, shape) if form.family is not None else self._thin(form) for form in forms
-        ]
+        names = [self.reshaped(form.family, shape) if form.family is not None else self._thin(form) for form in forms]
         return names, Form(type, Family({shape: ""}))
 
     def elementwise(self, node: Node, make: Callable[..., str]) -> None:

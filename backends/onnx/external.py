@@ -27,9 +27,7 @@ def layout(types: Mapping[str, TensorType], location: str) -> External:
     return places
 
 
-def write(
-    file: BinaryIO, places: External, types: Mapping[str, TensorType], read: Callable[[str], np.ndarray]
-) -> None:
+def write(file: BinaryIO, places: External, types: Mapping[str, TensorType], read: Callable[[str], np.ndarray]) -> None:
     """Write the file of a layout, one weight in memory at a time."""
     at = 0
     for path, (_, offset, size) in places.items():

@@ -12,6 +12,7 @@ from netwright.backends import bundle
 from netwright.backends.api import Backend, Loaded, Options, Runtime
 from netwright.backends.signature import to_json
 from netwright.compiler import pipeline
+from netwright.compiler.evaluate import prepare_weights
 from netwright.compiler.ir import (
     Builder,
     DType,
@@ -119,7 +120,7 @@ def build(
 ) -> Loaded:
     """The bundle of a program, written and read again."""
     program = legal(program, backend)
-    arrays = dict(weights or {})
+    arrays = prepare_weights(program, weights or {})
     emission = backend.emit(program, arrays, Options(settings=settings))
     manifest = {"target": backend.name, "signature": to_json(program), "backend": emission.metadata}
     bundle.write(folder, emission, arrays, manifest)

@@ -91,9 +91,7 @@ def _counted_loop(e: Emitter, node: Node) -> None:
             ((step, _COUNT), (flag, _FLAG), *e.typed([name for name, _ in given], inputs)),
             ((going, _FLAG), *e.typed(results, values)),
         )
-    outputs = e.ops(
-        "Loop", [e.sizes.scalar(length), e.number(True, DType.BOOL), *start], len(node.outputs), body=body
-    )
+    outputs = e.ops("Loop", [e.sizes.scalar(length), e.number(True, DType.BOOL), *start], len(node.outputs), body=body)
     for value, name in zip(node.outputs[: len(carries)], outputs[: len(carries)], strict=True):
         e.set(value, name)
     for value, name in zip(node.outputs[len(carries) :], outputs[len(carries) :], strict=True):
@@ -176,4 +174,3 @@ LOWERINGS: dict[str, Lowering] = {
     "while": Lowering(_while),
     "cond": Lowering(_cond),
 }
-

@@ -96,9 +96,7 @@ def _combined(e: Emitter, name: str, shape: Shape, grid: _Grid, dtype: DType, op
     """Windows axis by axis: the padded tensor, cut once for each place in the window, put together."""
     fill = e.number(lowest(dtype) if op == "Max" else 0, dtype)
     for k, axis in enumerate(grid.axes):
-        low, high = (
-            tuple(pad[k] if at == axis else 0 for at in range(len(shape))) for pad in (grid.low, grid.high)
-        )
+        low, high = (tuple(pad[k] if at == axis else 0 for at in range(len(shape))) for pad in (grid.low, grid.high))
         name = padded(e, name, low, high, fill)
         size = shape[axis] + grid.low[k] + grid.high[k]
         window = grid.dilation[k] * (grid.kernel[k] - 1) + 1
