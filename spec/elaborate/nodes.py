@@ -371,8 +371,12 @@ class _Runner:
         return repeat(count, carry, outputs, once, self.site.span)
 
     def _probe(self) -> Callee:
-        """The callee of a first iteration, for its inputs and outputs; args that need `i` see 0."""
-        return self._callee_of(0)
+        """The callee, for its inputs and outputs only: without iterations its args cannot be evaluated."""
+        node = self.site.node
+        if isinstance(node, PartNode):
+            return self._part_callee(self._find_part(node), node)
+        found = self._block(node) if isinstance(node, BlockNode) else self._target(node.op)
+        return Callee(found.block, found.context, found.name, {}, None, (), None)
 
     def _callee_of(self, iteration: int | None) -> Callee:
         node = self.site.node

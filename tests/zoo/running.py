@@ -56,9 +56,10 @@ def save_state(state: Mapping[str, torch.Tensor], path: Path) -> Path:
 class Reference:
     """A model on the reference target, in float64, with the weights of a file or random ones."""
 
-    def __init__(self, name: str, weights: Path | None = None, given: tuple[str, ...] = (), **args: Any) -> None:
-        model = load(f"zoo:{name}", given=given, dtype="float64", **args)
-        self.net = compile_model(model, Build("reference"), Weights(path=weights, everywhere=True))
+    def __init__(self, name: str | Path, weights: Path | None = None, given: tuple[str, ...] = (), **args: Any) -> None:
+        model = load(name if isinstance(name, Path) else f"zoo:{name}", given=given, dtype="float64", **args)
+        self.parameters = Weights(path=weights, everywhere=True).parameters(model)
+        self.net = compile_model(model, Build("reference"), Weights(values=self.parameters))
 
     def __call__(self, entry: str = "main", /, **inputs: Any) -> dict[str, np.ndarray]:
         """The outputs of an entry; states are kept."""

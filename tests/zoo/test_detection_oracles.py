@@ -12,14 +12,14 @@ from torch import nn
 from .detection_oracles import Conv, Yolo, suppress
 from .running import Reference, error, random_floats, randomize, save
 
-SIZES: dict[str, Any] = {"classes": 5, "width": 4, "limit": 12}
+SIZES: dict[str, Any] = {"classes": 5, "width": 4, "limit": 60}
 
 
 def assert_boxes(net: Yolo, got: dict[str, np.ndarray], image: np.ndarray) -> None:
     """What the model keeps of the oracle's boxes, picture by picture."""
     found = net(torch.tensor(image).double())
     for at, (boxes, scores) in enumerate(zip(*found, strict=True)):
-        wanted = suppress(boxes.detach(), scores.detach(), iou=0.45, least=0.25, limit=12)
+        wanted = suppress(boxes.detach(), scores.detach(), iou=0.45, least=0.25, limit=60)
         count = int(got["count"][at])
         assert count == len(wanted)
         assert got["classes"][at, :count].tolist() == [kind for _, _, kind in wanted]
