@@ -50,10 +50,14 @@ class Is:
     operands: tuple[Pattern, ...]
     name: str = ""
     once: bool = False
+    flat: tuple[str, ...] | None = None
+    """The names of the operands if they are different variables: then there is nothing to search."""
 
     def __init__(self, op: type[Op], *operands: Pattern, name: str = "", once: bool = False) -> None:
         for key, item in (("op", op), ("operands", operands), ("name", name), ("once", once)):
             object.__setattr__(self, key, item)
+        names = [inner.name for inner in operands if isinstance(inner, Var)]
+        object.__setattr__(self, "flat", tuple(names) if len(set(names)) == len(operands) else None)
 
 
 Pattern = Var | Number | Is
@@ -67,7 +71,14 @@ class Match:
     values: dict[str, Value]
     nodes: dict[str, Node]
     numbers: dict[str, np.generic]
-    build: Builder
+    made: Builder | None = None
+
+    @property
+    def build(self) -> Builder:
+        """Holds the new nodes."""
+        if self.made is None:
+            self.made = Builder(loc=self.node.loc)
+        return self.made
 
     def value(self, name: str) -> Value:
         """The value that `Var` found."""
@@ -185,16 +196,38 @@ class Sweep:
         return True
 
     def find(self, rule: Rule, node: Node) -> Match | None:
-        if len(node.outputs) != 1 or node.output.type.dtype.kind not in rule.kinds:
+        if len(node.outputs) != 1 or not self.possible(rule.pattern, node):
             return None
-        for values, nodes, numbers in self.match_node(rule.pattern, node, {}, {}, {}):
-            match = Match(node, values, nodes, numbers, Builder(loc=node.loc))
+        if node.outputs[0].type.dtype.kind not in rule.kinds:
+            return None
+        names = rule.pattern.flat
+        if names is not None and len(names) == len(node.inputs):
+            ways = iter([(dict(zip(names, node.inputs, strict=True)), dict[str, Node](), dict[str, np.generic]())])
+        else:
+            ways = self.match_node(rule.pattern, node, {}, {}, {})
+        for values, nodes, numbers in ways:
+            match = Match(node, values, nodes, numbers)
             reason = self.shared(rule.pattern, node, nodes) or rule.guard(match)
             if reason is None:
                 return match
             if reason:
                 self.context.refused(self.pass_name, rule.name, reason, node.loc)
         return None
+
+    def possible(self, pattern: Is, node: Node) -> bool:
+        """Whether the operands have what the pattern asks of some operand: a cheap answer that settles most cases."""
+        inputs = node.inputs
+        for inner in pattern.operands:
+            if isinstance(inner, Number):
+                if all(self.numbers.of(value) is None for value in inputs):
+                    return False
+            elif isinstance(inner, Is):
+                made = [self.producers[value] for value in inputs if value in self.producers]
+                if all(type(producer.op) is not inner.op for producer in made):
+                    return False
+            elif inner is pattern.operands[0] and len(pattern.operands) == 2 and pattern.operands[1] == inner:
+                return inputs[0] is inputs[1]
+        return True
 
     def shared(self, pattern: Is, node: Node, nodes: Mapping[str, Node]) -> str | None:
         """The reason against taking apart an intermediate that others read too."""

@@ -1,7 +1,7 @@
 """Random programs for hypothesis: every kind of construct, values that stay small and smooth.
 
-Float64 throughout, so that a pass that keeps the meaning keeps the digits. No op that jumps is fed with computed floats:
-the last digits may differ after a pass.
+Float64 throughout, so that a pass that keeps the meaning keeps the digits. No op that jumps is fed with computed
+floats: the last digits may differ after a pass.
 """
 
 from __future__ import annotations
@@ -87,9 +87,15 @@ class Maker:
                 self.values.append(tensor)
 
 
+def twice_negated(x: Tensor) -> Tensor:
+    minus = -x
+    return -minus
+
+
 def unary(make: Maker) -> Tensor | None:
     x = make.choose()
-    name = make.draw(st.sampled_from(["tanh", "sin", "sigmoid", "negative", "softmax", "relu", "gelu", "twice", "stop"]))
+    names = ["tanh", "sin", "sigmoid", "negative", "softmax", "relu", "gelu", "twice", "stop"]
+    name = make.draw(st.sampled_from(names))
     if x is None:
         return None
     if name == "softmax":
@@ -97,7 +103,7 @@ def unary(make: Maker) -> Tensor | None:
     if name in ("relu", "gelu"):
         return apply(make.build, Relu() if name == "relu" else Gelu(), x)
     if name == "twice":
-        return -(-x)
+        return twice_negated(x)
     if name == "stop":
         return fn.stop_gradient(x)
     return -x if name == "negative" else getattr(fn, name)(x)
@@ -213,7 +219,7 @@ def normalised(make: Maker) -> Tensor | None:
 
 def of_parameters(make: Maker) -> Tensor:
     a = make.parameter((3,))
-    return make.draw(st.sampled_from([fn.tanh(a), a * a + 1, a.reshape(3, 1), fn.concat([a, a], 0), -(-a)]))
+    return make.draw(st.sampled_from([fn.tanh(a), a * a + 1, a.reshape(3, 1), fn.concat([a, a], 0), twice_negated(a)]))
 
 
 def loop(make: Maker) -> list[Tensor] | None:
@@ -238,7 +244,7 @@ def branch(make: Maker) -> list[Tensor] | None:
     if x is None:
         return None
     regions = []
-    for change in (fn.sin, lambda t: -(-t)):
+    for change in (fn.sin, twice_negated):
         inner = Builder()
         value = Value(x.type)
         regions.append(inner.graph((value,), (change(Tensor(inner, value)).value,)))

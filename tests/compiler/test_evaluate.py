@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from itertools import pairwise
 
 import jax
 import numpy as np
@@ -141,7 +142,7 @@ def test_dead_values_are_freed() -> None:
 
     type = TensorType(DType.FLOAT32, (8,))
     values = [Value(type) for _ in range(6)]
-    nodes = tuple(Node(Watched(), (a,), (b,)) for a, b in zip(values, values[1:], strict=False))
+    nodes = tuple(Node(Watched(), (a,), (b,)) for a, b in pairwise(values))
     evaluate(Graph((values[0],), nodes, (values[-1],)), [np.zeros(8, np.float32)])
     assert len(alive) == 5
 
@@ -213,7 +214,7 @@ def test_packed_weights_are_computed_alone() -> None:
     weights = prepare_weights(program(text), values)
     assert list(weights) == ["a.packed", "a"] and len(weights) == 2
     assert asked == []
-    np.testing.assert_allclose(weights["a.packed"], np.exp([0, 1]) + [0, 1], rtol=1e-6)
+    np.testing.assert_allclose(weights["a.packed"], np.exp([0.0, 1.0]) + np.array([0, 1]), rtol=1e-6)
     assert asked == ["a"]
     assert weights["a"].tolist() == [0, 1]
     with pytest.raises(KeyError):

@@ -75,7 +75,7 @@ def test_loops_count_their_steps_and_conditions_their_dearer_branch() -> None:
 def test_functions_are_counted_once_and_multiplied() -> None:
     layers = 2000
     body = "\n".join(
-        f'%{at + 1} = call(%{at}) {{function: "f", types: [float32[N, 64]]}} : float32[N, 64] @"m.yaml":1:1 "layer.{at}"'
+        f'%{at + 1} = call(%{at}) {{function: "f", types: [float32[N, 64]]}} : float32[N, 64] @"":1:1 "layer.{at}"'
         for at in range(layers)
     )
     text = f"""function "f" [N] {{

@@ -56,7 +56,7 @@ def test_sound() -> None:
         ('{function: "f",', '{function: "g",', "no function 'g' stands before"),
         ("types: [float32[4]]} : float32[4]", "types: [float32[3]]} : float32[3]", "'f' gives float32[4]"),
         ('param %2 "w.packed"', 'param %2 "v"', "entry 'main': there is no parameter 'v'"),
-        ('param %2 "w.packed": float32[4]', 'param %2 "w.packed": float32[3]', "is float32[4], the graph has float32[3]"),
+        ('param %2 "w.packed": float32[4]', 'param %2 "w.packed": float32[3]', "is float32[4], the graph has"),
         ('pack "w.packed"', 'pack "w"', "prepare: 'w' is packed and public"),
         ('param %0 "w": float32[4]', 'param %0 "v": float32[4]', "prepare: there is no parameter 'v'"),
         ('state %3 "s"', 'state %3 "t"', "there is no state 't'"),
