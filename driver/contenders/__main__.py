@@ -34,7 +34,7 @@ def main() -> None:
     job = Job.read(Path(path))
     _share_cores(job.threads)
     try:
-        run: Run = import_module(f".{KINDS[kind]}", __package__).make(job)
+        run: Run = import_module(KINDS.get(kind, kind), __package__).make(job)
         run()
     except Exception as error:
         _answer(answers, {"problem": f"{type(error).__name__}: {error}"})

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
-KINDS = {"bundle": "bundle", "onnxruntime": "onnx_file", "torch": "torch_peer"}
-"""The module of each kind of contender. It has ``make(job) -> callable`` which runs once and returns its outputs."""
+KINDS = {"bundle": ".bundle", "onnxruntime": ".onnx_file", "torch": ".torch_peer"}
+"""The module of each kind of contender; any other kind is the full name of one.
+
+It has ``make(job) -> callable`` which runs once and returns its outputs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
