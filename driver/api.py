@@ -11,10 +11,11 @@ import numpy as np
 from ..backends.api import Options
 from ..backends.executable import Executable
 from ..compiler.ir import Program
-from ..compiler.summary import Summary, summarize
+from ..compiler.summary import Summary
 from .build import Build, Weights, compile_model
 from .export import write_onnx
 from .model import Model, load
+from .summary import summary_of
 from .verify import Verification, verify_model
 
 __all__ = ["compile", "export_onnx", "load", "lower", "open", "summary", "verify"]
@@ -87,5 +88,5 @@ def verify(model: Spec, targets: Iterable[str] | None = None, *, seed: int = 0) 
 
 
 def summary(model: Spec, **sizes: int) -> Summary:
-    """Parameters, multiply-accumulates and memory of a model; ``sizes`` set symbols (1 where missing)."""
-    return summarize(as_model(model).program, sizes)
+    """Parameters, multiply-accumulates and memory of a model; ``sizes`` set symbols. See `driver.summary`."""
+    return summary_of(as_model(model), sizes)

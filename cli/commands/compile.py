@@ -1,0 +1,68 @@
+"""`compile`: from a spec to a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...backends.api import Options
+from ...backends.bundle import read_manifest
+from ...driver.build import Build, write_bundle
+from ..app import command
+from ..console import bytes_text, progress, say, say_json, show, table
+from ..models import open_model, show_warnings, weights_of
+from ..options import (
+    DtypeOption,
+    DumpOption,
+    FixOption,
+    JsonOption,
+    ModelArgument,
+    SeedOption,
+    SetOption,
+    TargetOption,
+    WeightsOption,
+    WithOption,
+    sizes,
+)
+
+
+def compile_(
+    model: ModelArgument,
+    target: TargetOption,
+    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")],
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="D", help="A device of the target to compile for.")
+    ] = None,
+    dump_dir: DumpOption = None,
+    knobs: SetOption = None,
+    dim: FixOption = None,
+    given: WithOption = None,
+    dtype: DtypeOption = None,
+    weights: WeightsOption = None,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Compile a model to a bundle: a folder that runs by itself.
+
+    A bundle holds readable source (or ONNX), the weights and a manifest. One that stands there is replaced.
+    """
+    loaded = open_model(model, knobs, given, dtype, sizes(dim))
+    source = weights_of(weights, seed)
+    with progress(f"compiling {model} for {target}"):
+        write_bundle(loaded, folder, Build(target, Options(device), dump_dir), source)
+    manifest = read_manifest(folder)
+    if json:
+        say_json({"folder": str(folder), **manifest})
+        return
+    show_warnings(loaded)
+    shown = table("file", "size", right=("size",))
+    for name, facts in manifest["files"].items():
+        shown.add_row(name, bytes_text(facts["bytes"]))
+    show(shown)
+    random = "" if weights is not None else f"; weights are random (seed {seed}), give your own by --weights"
+    say(f"{folder}: {manifest['name']} for {manifest['target']}{random}")
+
+
+app = command(compile_, "netwright compile zoo:lenet5 --target numpy -o lenet5", "netwright run lenet5 --input image=3.png")

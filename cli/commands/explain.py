@@ -1,0 +1,84 @@
+"""`explain`: what the passes did, and what they declined."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ...compiler.explain import Explanation, Line
+from ...compiler.explain import explain as read_log
+from ...driver.build import Build, Weights, compile_program
+from ..app import command
+from ..console import progress, say, say_json, show, table
+from ..models import open_model
+from ..options import (
+    DtypeOption,
+    DumpOption,
+    FixOption,
+    JsonOption,
+    ModelArgument,
+    SetOption,
+    TargetOption,
+    WithOption,
+    sizes,
+)
+
+_MOST_LINES = 40
+_MOST_PLACES = 3
+
+
+def explain(
+    model: ModelArgument,
+    target: TargetOption,
+    all_: Annotated[bool, typer.Option("--all", help="Show every line and place.")] = False,
+    dump_dir: DumpOption = None,
+    knobs: SetOption = None,
+    dim: FixOption = None,
+    given: WithOption = None,
+    dtype: DtypeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Tell what the compiler rewrote, what it declined, and why.
+
+    Equal events are one line, with how often and where in the spec.
+    """
+    loaded = open_model(model, knobs, given, dtype, sizes(dim))
+    with progress(f"compiling {model} for {target}"):
+        compiled = compile_program(loaded, Build(target, dump_dir=dump_dir), Weights())
+        found = read_log(compiled.context.log)
+    if json:
+        say_json(found.to_json())
+        return
+    _show(found, all_)
+    nodes = {name: len(entry.graph.nodes) for name, entry in compiled.program.entries.items()}
+    listed = ", ".join(f"{name} {count:,}" for name, count in nodes.items())
+    say(f"{loaded.name} for {target}: {listed} nodes in the end", style="bold")
+
+
+def _show(found: Explanation, everything: bool) -> None:
+    counts = table("pass", "rewritten", "refused", right=("rewritten", "refused"))
+    for name, kinds in found.counts.items():
+        counts.add_row(name, *(f"{kinds[kind]:,}" if kinds[kind] else "" for kind in ("rewritten", "refused")))
+    show(counts)
+    say()
+    for kind in ("rewritten", "refused"):
+        lines = [line for line in found.lines if line.kind == kind]
+        if lines:
+            say(kind, style="bold")
+        for line in lines if everything else lines[:_MOST_LINES]:
+            say(_sentence(line, everything))
+        if not everything and len(lines) > _MOST_LINES:
+            say(f"  ... and {len(lines) - _MOST_LINES:,} more (--all)", style="dim")
+
+
+def _sentence(line: Line, everything: bool) -> str:
+    why = f": {line.why}" if line.why else ""
+    times = f"  x{line.count:,}" if line.count > 1 else ""
+    shown = line.places if everything else line.places[:_MOST_PLACES]
+    more = ", ..." if line.count > len(shown) > 0 else ""
+    places = f"\n      {', '.join(map(str, shown))}{more}" if shown else ""
+    return f"  {line.pass_name}: {line.what}{why}{times}{places}"
+
+
+app = command(explain, "netwright explain zoo:resnet50 --target numpy", "netwright explain net.yaml -t onnx --dump-dir dumps")

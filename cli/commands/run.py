@@ -1,0 +1,102 @@
+"""`run`: a bundle or a model on what a person has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...backends.executable import Executable
+from ...driver.build import Build, compile_model
+from ...driver.files import check_output, write_npz
+from ...driver.run import run_entry
+from ..app import command
+from ..console import progress, say, say_json, seconds_text
+from ..models import open_model, show_warnings, weights_of
+from ..options import (
+    DtypeOption,
+    EntryOption,
+    JsonOption,
+    SeedOption,
+    SetOption,
+    SizeOption,
+    UsageError,
+    WeightsOption,
+    WithOption,
+    pairs,
+    sizes,
+)
+from ..outputs import outputs_data, show_outputs
+
+
+def run(
+    what: Annotated[str, typer.Argument(metavar="DIR|MODEL", help="A bundle, a spec file, or zoo:NAME.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="NAME=VALUE",
+            help="A picture, a .npy or .npz file, JSON numbers, or the word random. May be repeated.",
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the outputs to a .npz file.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", metavar="T", help="What to compile a MODEL for; numpy if not said.")
+    ] = None,
+    entry: EntryOption = "main",
+    knobs: SetOption = None,
+    dim: SizeOption = None,
+    given: WithOption = None,
+    dtype: DtypeOption = None,
+    weights: WeightsOption = None,
+    seed: SeedOption = 0,
+    verify_weights: Annotated[
+        bool, typer.Option("--verify-weights", help="Hash every tensor of a bundle, seen before or not.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Run a bundle or a model on pictures, arrays or numbers.
+
+    Optional inputs that are given are compiled in. Small outputs and the highest scores are shown; all go to -o.
+    """
+    typed, wanted = pairs(inputs, "--input"), sizes(dim)
+    if file is not None:
+        check_output(file, ".npz")
+    with progress(f"opening {what}") as tell:
+        if Path(what).is_dir():
+            if target or knobs or given or dtype or weights:
+                raise UsageError(f"{what} is a bundle, which is compiled: it takes no --target, --set or --weights")
+            net = Executable(Path(what), verify_weights=verify_weights)
+        else:
+            model = open_model(what, knobs, given, dtype)
+            model = model.giving(set(model.optional_inputs) & {name.partition(".")[0] for name in typed})
+            show_warnings(model)
+            tell(f"compiling {what}")
+            net = compile_model(model, Build(target or "numpy"), weights_of(weights, seed))
+        tell(f"running {what}")
+        ran = run_entry(net, entry, typed, seed, wanted)
+    if file is not None:
+        write_npz(file, ran.outputs)
+    if json:
+        data = {"target": net.target, "entry": entry, "seconds": ran.seconds, "sizes": dict(ran.sizes)}
+        say_json({**data, "outputs": outputs_data(ran.outputs)})
+        return
+    show_outputs(ran.outputs)
+    bound = "".join(f", {name} = {value}" for name, value in ran.sizes.items())
+    random = net.manifest.get("weights", "").startswith("seed ")
+    note = "; the weights are random" if random else ""
+    say(f"{net.manifest['name']} on {net.target}, {entry}{bound}: {seconds_text(ran.seconds)}{note}", style="dim")
+    if file is not None:
+        say(f"{file}: {', '.join(ran.outputs)}")
+
+
+app = command(
+    run,
+    "netwright run zoo:lenet5 --input image=digit.png",
+    "netwright run lenet5 --input image=digit.png -o scores.npz",
+    "netwright run zoo:gpt2 --entry generate -i ids='\\[\\[15496, 11]]' -i temperature=1 -i seed=0",
+)

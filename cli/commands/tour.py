@@ -1,0 +1,113 @@
+"""`tour`: what all this is, in a minute."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import typer
+from PIL import Image
+from rich.columns import Columns
+from rich.panel import Panel
+from rich.text import Text
+
+from ...driver.tour import EXPORTED, Row, Stop, Target, targets, tour
+from ..app import command
+from ..console import bytes_text, progress, say, say_json, seconds_text, show, table
+from ..options import JsonOption
+
+SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+STOPS = (Stop("lenet5", SAMPLES / "digit.png"), Stop("resnet50", SAMPLES / "photograph.jpg"))
+_SHADES = " .:-=+*#%@"
+
+
+def tour_(json: JsonOption = False) -> None:
+    """See every installed target on real pictures, in one table.
+
+    LeNet-5 reads a handwritten digit and ResNet-50 a photograph, with random weights: what is shown is that every target
+    computes what the float64 reference computes, not what the networks have learned.
+    """
+    began = time.perf_counter()
+    available = targets()
+    names = [target.name for target in available if not target.missing]
+    found: list[Row] = []
+    if not json:
+        _welcome(names)
+    with progress("beginning") as tell:
+        for row in tour(STOPS, names, tell):
+            found.append(row)
+    if json:
+        say_json([_data(row) for row in found])
+    else:
+        _show(found)
+        _close(available, found, time.perf_counter() - began)
+    if not all(row.agrees for row in found):
+        raise typer.Exit(1)
+
+
+def _welcome(names: list[str]) -> None:
+    words = Text()
+    words.append("Two networks, written as YAML, are compiled for each target\n")
+    words.append(f"that is installed here ({', '.join(names)}) and run in a\n")
+    words.append("process of their own. LeNet-5 sees this digit, ResNet-50 a\n")
+    words.append("photograph. The weights are random: none are trained yet.\n\n")
+    words.append("The error is the largest difference from a float64 reference,\n")
+    words.append("relative to the largest value of the output.")
+    show(Columns([Panel(Text(_drawn(STOPS[0].picture)), padding=0), words], padding=(0, 2)))
+
+
+def _drawn(path: Path) -> str:
+    """A small gray picture in letters, two to a pixel row so that it keeps its shape."""
+    with Image.open(path) as picture:
+        small = picture.convert("L").resize((16, 8))
+    rows = [[_SHADES[small.getpixel((x, y)) * (len(_SHADES) - 1) // 255] for x in range(16)] for y in range(8)]
+    return "\n".join("".join(row) for row in rows)
+
+
+def _show(found: list[Row]) -> None:
+    shown = table("network", "target", "agrees", "error", "time", "files", right=("error", "time", "files"))
+    previous = ""
+    for row in found:
+        if previous and row.model != previous:
+            shown.add_section()
+            shown.add_row()
+        name = row.model if row.model != previous else ""
+        previous = row.model
+        target = "onnx file, by itself" if row.target == EXPORTED else row.target
+        if row.problem:
+            shown.add_row(name, target, "[red]no[/]", "-", "-", "-")
+            continue
+        agrees = "[green]yes[/]" if row.agrees else "[red]no[/]"
+        numbers = (f"{row.error:.1e}", seconds_text(row.seconds), bytes_text(row.size))
+        shown.add_row(f"[bold]{name}[/]", target, agrees, *numbers)
+    say()
+    show(shown)
+    say()
+
+
+def _close(available: list[Target], found: list[Row], seconds: float) -> None:
+    for row in found:
+        if row.problem:
+            say(f"{row.model} on {row.target}: {row.problem}", style="red")
+    for target in available:
+        if target.missing:
+            say(f"{target.name} is left out: {target.missing}", style="yellow")
+    agreed = sum(row.agrees for row in found)
+    say(f"{agreed} of {len(found)} agree with the reference; {seconds:.0f} s in all.", style="bold")
+    say("The onnx file by itself is the exported model in onnxruntime, without netwright.")
+    say("Next: netwright zoo, then netwright compile zoo:lenet5 --target numpy -o lenet5")
+
+
+def _data(row: Row) -> dict[str, object]:
+    return {
+        "model": row.model,
+        "target": row.target,
+        "agrees": row.agrees,
+        "max_relative_error": row.error,
+        "seconds": row.seconds,
+        "bytes": row.size,
+        "problem": row.problem or None,
+    }
+
+
+app = command(tour_, "netwright tour", "netwright tour --json")

@@ -1,0 +1,41 @@
+"""From options to models and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..driver.build import Weights
+from ..driver.model import Model, load
+from .console import warn
+from .options import UsageError, pairs
+
+RESERVED = ("given", "dtype", "dims")
+
+
+def open_model(
+    model: str,
+    knobs: list[str] | None = None,
+    given: list[str] | None = None,
+    dtype: str | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> Model:
+    """The model that was named. Raises SpecError, UsageError."""
+    args = pairs(knobs, "--set")
+    for name in args:
+        if not name.isidentifier() or name in RESERVED:
+            raise UsageError(f"--set {name[:80]}: that is no name of a knob")
+    return load(model, given=given or (), dtype=dtype, dims=dims, **args)
+
+
+def weights_of(path: Path | None, seed: int, *, everywhere: bool = False) -> Weights:
+    """Weights from a file, or from a seed. Raises UsageError for a file that is not there."""
+    if path is not None and not path.exists():
+        raise UsageError(f"--weights: there is no file {path}")
+    return Weights(path=path, seed=seed, everywhere=everywhere)
+
+
+def show_warnings(model: Model) -> None:
+    """What the spec's author should know, on standard error."""
+    for warning in model.lowered.warnings:
+        warn(warning)

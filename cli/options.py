@@ -1,0 +1,91 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MODEL = "Model"
+WEIGHTS = "Weights"
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A spec file, or zoo:NAME.", show_default=False)]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a knob of the spec. May be repeated.", rich_help_panel=MODEL),
+]
+FixOption = Annotated[
+    list[str] | None,
+    typer.Option("--dim", metavar="N=4", help="Fix a dimension: only this size is taken.", rich_help_panel=MODEL),
+]
+SizeOption = Annotated[
+    list[str] | None,
+    typer.Option("--dim", metavar="N=4", help="The size of a dimension here; small if not set.", rich_help_panel=MODEL),
+]
+WithOption = Annotated[
+    list[str] | None,
+    typer.Option("--with", metavar="INPUT", help="An optional input that will be given.", rich_help_panel=MODEL),
+]
+DtypeOption = Annotated[
+    str | None,
+    typer.Option("--dtype", metavar="DTYPE", help="Compute in this float type.", rich_help_panel=MODEL),
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights", metavar="FILE", help=".safetensors, .npz or a folder of shards.", rich_help_panel=WEIGHTS
+    ),
+]
+SeedOption = Annotated[
+    int,
+    typer.Option(
+        "--seed", min=0, help="Random weights: the same on every target.", rich_help_panel=WEIGHTS
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+TargetOption = Annotated[
+    str, typer.Option("--target", "-t", metavar="T", help="numpy, jax, onnx, or another that is installed.")
+]
+EntryOption = Annotated[str, typer.Option("--entry", metavar="E", help="The entry point.")]
+DumpOption = Annotated[
+    Path | None, typer.Option("--dump-dir", metavar="DIR", help="Write the program there after each pass.")
+]
+
+
+class UsageError(Exception):
+    """Something that was typed makes no sense. One clear message."""
+
+
+def pairs(options: Iterable[str] | None, what: str) -> dict[str, str]:
+    """``KEY=VALUE`` texts as a dict. Raises UsageError."""
+    found: dict[str, str] = {}
+    for option in options or ():
+        key, sign, value = option.partition("=")
+        if not sign or not key:
+            raise UsageError(f"{what} {option[:80]!r}: write {what} KEY=VALUE")
+        if key in found:
+            raise UsageError(f"{what} {key} is given twice")
+        found[key] = value
+    return found
+
+
+def sizes(options: Iterable[str] | None) -> dict[str, int]:
+    """The values of ``--dim``. Raises UsageError."""
+    found: dict[str, int] = {}
+    for key, value in pairs(options, "--dim").items():
+        if not (value.isascii() and value.isdigit()) or len(value) > 10 or not 0 <= int(value) < 2**31:
+            raise UsageError(f"--dim {key}={value[:80]}: a size is a whole number from 0 to 2^31 - 1")
+        found[key] = int(value)
+    return found
+
+
+def names(option: str | None) -> list[str] | None:
+    """``a,b`` as a list without repetitions; None if nothing is said. Raises UsageError for an empty one."""
+    if option is None:
+        return None
+    found = list(dict.fromkeys(name.strip() for name in option.split(",") if name.strip()))
+    if not found:
+        raise UsageError(f"{option!r} names nothing; write names with commas between them")
+    return found

@@ -1,0 +1,37 @@
+"""One call of an entry, on inputs as they are typed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..backends.executable import Executable, InputError, bind_sizes
+from .inputs import read_inputs
+from .model import nearest
+from .samples import check_symbols
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """The outputs by name, the seconds of the call, and the values of symbols."""
+
+    outputs: Mapping[str, np.ndarray]
+    seconds: float
+    sizes: Mapping[str, int]
+
+
+def run_entry(net: Executable, entry: str, given: Mapping[str, str], seed: int, sizes: Mapping[str, int]) -> Ran:
+    """Run ``entry`` on inputs as in `read_inputs`. Raises InputError, BackendError."""
+    entries = net.signature.entries
+    if entry not in entries:
+        raise InputError(f"no entry is called {entry!r}{nearest(entry, entries)} (there are: {', '.join(entries)})")
+    promised = entries[entry]
+    check_symbols([promised], sizes)
+    inputs = read_inputs(promised, given, seed, sizes)
+    start = time.perf_counter()
+    outputs = net.run(entry, **inputs)
+    seconds = time.perf_counter() - start
+    return Ran(outputs, seconds, bind_sizes(promised, {name: np.shape(array) for name, array in inputs.items()}))

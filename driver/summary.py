@@ -1,0 +1,46 @@
+"""What a model holds and costs, at the sizes that a person would give it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..backends import signature
+from ..backends.signature import EntrySignature
+from ..compiler.ir.dims import solve
+from ..compiler.summary import Summary, summarize
+from .model import Model
+from .samples import check_symbols, choose_sizes
+
+
+def summary_of(model: Model, sizes: Mapping[str, int], depth: int = 1) -> Summary:
+    """The summary of a model.
+
+    ``sizes`` set symbols; the others are those of the pictures that the spec asks for, else the least that is allowed
+    (1). Raises SpecError, and InputError for a size of an unknown symbol or out of range.
+    """
+    entries = signature.from_json(signature.to_json(model.program)).entries
+    check_symbols(entries.values(), sizes)
+    usual: dict[str, int] = {}
+    for entry in entries.values():
+        choose_sizes(entry, sizes)
+        usual |= picture_sizes(entry)
+    return summarize(model.program, {**usual, **sizes}, depth)
+
+
+def picture_sizes(entry: EntrySignature) -> dict[str, int]:
+    """The symbols that the declared pictures of an entry settle, those in their range."""
+    found: dict[str, int] = {}
+    for field in entry.inputs:
+        rules = (field.source or {}).get("image", {})
+        size = rules.get("crop", rules.get("resize"))
+        if size is None or field.type.rank != 4:
+            continue
+        sides = size if isinstance(size, (list, tuple)) else (size, size)
+        for wanted, side in zip(field.type.shape[2:], sides, strict=True):
+            solved = solve(wanted, int(side), found)
+            if solved is None or not isinstance(solved[1], int):
+                continue
+            symbol, value = solved
+            if symbol.low <= value <= symbol.high:
+                found[symbol.name] = value
+    return found
