@@ -15,7 +15,7 @@ from ..api import BackendError
 from ..source import comment
 from .lower import lower_graph
 from .lower.source import number
-from .scope import Function, Module, Scope, jnp_dtype
+from .scope import Function, Module, Scope, jnp_dtype, tuple_text
 from .sizes import Sizes, solutions
 
 IMPORTS = frozenset({"__future__", "collections.abc", "pathlib", "typing", "jax", "jax.numpy", "numpy", "safetensors"})
@@ -234,9 +234,15 @@ def _table(program: Program, names: dict[str, str]) -> str:
         name = names[entry.name]
         inputs = _dictionary({port.name: jnp_dtype(port.type.dtype) for port in entry.inputs})
         kept = _states(entry)
-        states = f", ({', '.join(map(ascii, kept))},), {name}_state, updates={bool(entry.updates)}" if kept else ""
-        lines.append(f"    {entry.name!a}: Entry({name}, {inputs}{states}),")
+        fields = [name, inputs, _names(entry.outputs)]
+        if kept:
+            fields += [_names(kept), f"{name}_state", f"updates={bool(entry.updates)}"]
+        lines.append(f"    {entry.name!a}: Entry({', '.join(fields)}),")
     return "\n".join([*lines, "}"])
+
+
+def _names(names: Sequence[str]) -> str:
+    return tuple_text([ascii(name) for name in names])
 
 
 def _load(weights: bool, constants: bool) -> str:

@@ -40,6 +40,62 @@ def along(indices: Array, axis: int) -> tuple[Array, ...]:
     return tuple(places)
 
 
+def layer_norm(x: Array, scale: Array | None = None, shift: Array | None = None, *, axis: int, eps: float) -> Array:
+    """(x - mean) / sqrt(variance + eps) * scale + shift, the statistics over the axes from `axis`."""
+    axes = tuple(range(axis, x.ndim))
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    away = wide - jnp.mean(wide, axis=axes, keepdims=True)
+    y = away / jnp.sqrt(jnp.mean(away * away, axis=axes, keepdims=True) + eps)
+    y = y if scale is None else y * scale
+    return (y if shift is None else y + shift).astype(x.dtype)
+
+
+def rms_norm(x: Array, scale: Array | None = None, *, axis: int, eps: float) -> Array:
+    """x / sqrt(mean(x^2) + eps) * scale, the mean over the axes from `axis`."""
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    y = wide / jnp.sqrt(jnp.mean(wide * wide, axis=tuple(range(axis, x.ndim)), keepdims=True) + eps)
+    return (y if scale is None else y * scale).astype(x.dtype)
+
+
+def attention(
+    q: Array,
+    k: Array,
+    v: Array,
+    start: Array | None = None,
+    mask: Array | None = None,
+    bias: Array | None = None,
+    *,
+    heads: int,
+    kv_heads: int,
+    scale: float,
+    causal: bool = False,
+) -> Array:
+    """softmax(q k^T scale + bias, masked) v in heads side by side; a query that sees no key gives 0."""
+    (n, t, width), s, dtype = q.shape, k.shape[1], q.dtype
+    q = jnp.reshape(q, (n, t, kv_heads, heads // kv_heads, width // heads))
+    k = jnp.reshape(k, (n, s, kv_heads, k.shape[2] // kv_heads))
+    v = jnp.reshape(v, (n, s, kv_heads, v.shape[2] // kv_heads))
+    exact = {"precision": "highest", "preferred_element_type": jnp.promote_types(dtype, jnp.float32)}
+    scores = jnp.reshape(jnp.einsum("ntkgd,nskd->nkgts", q, k, **exact) * scale, (n, heads, t, s))
+    if bias is not None:
+        scores = scores + bias
+    if causal:
+        at = lax.iota(jnp.int64, t) if start is None else lax.iota(jnp.int64, t) + start
+        before = lax.iota(jnp.int64, s) <= at[:, None]
+        mask_and_before = before if mask is None else mask & before
+    else:
+        mask_and_before = mask
+    if mask_and_before is not None:
+        scores = jnp.where(mask_and_before, scores, -jnp.inf)
+    top = jnp.max(scores, axis=-1, keepdims=True)
+    weights = jnp.exp(scores - jnp.where(top == -jnp.inf, 0, top))
+    total = jnp.sum(weights, axis=-1, keepdims=True)
+    weights = (weights / jnp.where(total == 0, 1, total)).astype(dtype)
+    weights = jnp.reshape(weights, (n, kv_heads, heads // kv_heads, t, s))
+    mixed = jnp.einsum("nkgts,nske->ntkge", weights, v, **exact).astype(dtype)
+    return jnp.reshape(mixed, (n, t, heads * v.shape[3]))
+
+
 def window_max_grad(
     x: Array,
     dy: Array,

@@ -15,13 +15,14 @@ from jax import Array
 
 
 class Entry(NamedTuple):
-    """An entry point: its pure function, and the dtype of each input.
+    """An entry point: its pure function, the dtype of each input, the names of the outputs in order.
 
     With ``states``: what it reads or updates, what makes their first values from the inputs, whether it updates any.
     """
 
     function: Callable[..., Any]
     inputs: Mapping[str, Any]
+    outputs: tuple[str, ...]
     states: tuple[str, ...] = ()
     initial: Callable[..., dict[str, Array]] | None = None
     updates: bool = False
@@ -77,12 +78,13 @@ class Net:
         """The outputs and the new states of an entry, by name. JAX arrays among the states are given up."""
         known = self.entries[entry]
         with jax.enable_x64(True):
-            arrays = {name: jnp.asarray(inputs[name], dtype) for name, dtype in known.inputs.items()}
-            if not known.states:
-                return self._compiled[entry](self.params, arrays), {}
-            kept = {name: jnp.asarray(state[name]) for name in state}
-            result = self._compiled[entry](self.params, arrays, kept)
-            return result if known.updates else (result, {})
+            arguments = [self.params, {name: jnp.asarray(inputs[name], dtype) for name, dtype in known.inputs.items()}]
+            if known.states:
+                arguments.append({name: jnp.asarray(state[name]) for name in known.states})
+            result = self._compiled[entry](*arguments)
+        outputs, updated = result if known.updates else (result, {})
+        # JAX sorts the keys of dictionaries.
+        return {name: outputs[name] for name in known.outputs}, updated
 
     def reset(self) -> None:
         """Set every state back to its first value; sizes may be others afterwards."""

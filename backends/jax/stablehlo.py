@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import AnyDim, Dim, Entry, Program, Symbol, TensorType
-from ...compiler.ir.dims import LIMIT, Extreme, FloorDiv, symbols
+from ...compiler.ir import AnyDim, Dim, Entry, Guard, Program, Symbol, TensorType
+from ...compiler.ir.dims import LIMIT, Atom, Extreme, FloorDiv, symbols
 from ..api import BackendError, Loaded, Runtime
 from .runtime import import_jax
 
@@ -91,14 +91,48 @@ class _Symbols:
             for size in value.type.shape:
                 found |= dict.fromkeys(sorted(symbols(size), key=lambda symbol: symbol.name))
         self.names = {symbol: f"d{position}" for position, symbol in enumerate(found)}
-        if not found:
-            self.dims: dict[Symbol, Any] = {}
+        self.dims: dict[Symbol, Any] = {}
+        if found:
+            constraints = [*self._ranges(), *(text for guard in entry.guards for text in self._guard(guard))]
+            made = jax.export.symbolic_shape(", ".join(self.names.values()), constraints=constraints)
+            self.dims = dict(zip(found, made, strict=True))
+
+    def _ranges(self) -> Iterator[str]:
+        for symbol, name in self.names.items():
+            if symbol.low > 1:
+                yield f"{name} >= {symbol.low}"
+            if symbol.high < LIMIT:
+                yield f"{name} <= {symbol.high}"
+
+    def _guard(self, guard: Guard) -> Iterator[str]:
+        """Constraints as JAX reads them; ``max(a, b) == a`` is said as ``a >= b``, which it makes more of."""
+        if not symbols(guard.left) | symbols(guard.right) <= self.names.keys():
             return
-        constraints = [f"{name} >= {symbol.low}" for symbol, name in self.names.items() if symbol.low > 1]
-        constraints += [f"{name} <= {symbol.high}" for symbol, name in self.names.items() if symbol.high < LIMIT]
-        text = ", ".join(self.names.values())
-        made = jax.export.symbolic_shape(text, constraints=constraints)
-        self.dims = dict(zip(found, made, strict=True))
+        for extreme, other in ((guard.left, guard.right), (guard.right, guard.left)):
+            atom = _only_atom(extreme)
+            if isinstance(atom, Extreme) and other in atom.items:
+                sign = ">=" if atom.kind == "max" else "<="
+                yield from (f"{self._text(other)} {sign} {self._text(item)}" for item in atom.items if item != other)
+                return
+        yield f"{self._text(guard.left)} == {self._text(guard.right)}"
+
+    def _text(self, size: AnyDim) -> str:
+        if not isinstance(size, Dim):
+            return str(size)
+        terms = ["*".join([str(factor), *map(self._atom_text, monomial)]) for monomial, factor in size.terms]
+        return " + ".join(terms)
+
+    def _atom_text(self, atom: Any) -> str:
+        match atom:
+            case FloorDiv(numerator=numerator, divisor=divisor):
+                return f"floordiv({self._text(numerator)}, {divisor})"
+            case Extreme(kind=kind, items=items):
+                folded = self._text(items[0])
+                for item in items[1:]:
+                    folded = f"{kind}({folded}, {self._text(item)})"
+                return folded
+            case _:
+                return self.names[atom]
 
     def struct(self, type: TensorType) -> Any:
         shape = tuple(self.size(size) for size in type.shape)
@@ -129,14 +163,25 @@ class _Symbols:
                 return self.dims[atom]
 
 
+def _only_atom(size: AnyDim) -> Atom | None:
+    """The atom that a dimension consists of, if it does."""
+    if isinstance(size, Dim) and len(size.terms) == 1 and size.terms[0][1] == 1 and len(size.terms[0][0]) == 1:
+        return size.terms[0][0][0]
+    return None
+
+
 # ---- running it again
 
 
 class StableHloRuntime(Runtime):
     """Runs the exported entries of a bundle; needs jax, but neither `model.py` nor the spec."""
 
-    def __init__(self, files: Mapping[str, Path], weights: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self, files: Mapping[str, Path], outputs: Mapping[str, Sequence[str]], weights: Mapping[str, np.ndarray]
+    ) -> None:
+        """``files`` and ``outputs`` say for each entry where it is, and the order of what it gives."""
         self.jax = import_jax()
+        self.outputs = outputs
         self.calls: dict[str, Any] = {}
         with self.jax.enable_x64(True):
             self.params = {name: self.jax.numpy.asarray(weights[name]) for name in weights}
@@ -159,7 +204,7 @@ class StableHloRuntime(Runtime):
             else:
                 result = run(self.params, dict(inputs), {name: np.asarray(states[name]) for name in states})
         outputs, updated = result if isinstance(result, tuple) else (result, {})
-        return {name: np.array(array) for name, array in outputs.items()}, dict(updated)
+        return {name: np.array(outputs[name]) for name in self.outputs[entry]}, dict(updated)
 
 
 def load(bundle: Loaded) -> StableHloRuntime:
@@ -167,11 +212,13 @@ def load(bundle: Loaded) -> StableHloRuntime:
     exported = bundle.manifest.get("backend", {}).get("stablehlo", {}).get("entries", {})
     if not exported:
         raise BackendError(f"{bundle.folder} holds no exported entry; compile with the setting stablehlo")
-    files = {}
+    entries = bundle.manifest["signature"]["entries"]
+    files, outputs = {}, {}
     for entry, file in exported.items():
         if file not in bundle.manifest.get("files", {}):
             raise BackendError(f"{bundle.folder}: {file} is not listed in the manifest")
         files[entry] = bundle.folder / file
-    return StableHloRuntime(files, bundle.weights)
+        outputs[entry] = tuple(field["name"] for field in entries[entry]["outputs"])
+    return StableHloRuntime(files, outputs, bundle.weights)
 
 

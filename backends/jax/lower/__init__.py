@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ....compiler.ir import Graph, Op
 from ..scope import Lowering, Scope
-from . import contract, control, elementwise, index, reduce, shape, source
+from . import composite, contract, control, elementwise, index, reduce, shape, source
 
 LOWERINGS: dict[type[Op], Lowering] = {
     **elementwise.LOWERINGS,
@@ -14,6 +14,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     **contract.LOWERINGS,
     **index.LOWERINGS,
     **control.LOWERINGS,
+    **composite.LOWERINGS,
 }
 
 

@@ -33,9 +33,27 @@ def _back(node: Node, op: Any) -> str:
 
 
 def _dot(scope: Scope, node: Node, op: ops.Dot) -> None:
+    lhs, rhs = node.inputs
+    product = _matrix_product(op, lhs.type.rank, rhs.type.rank)
+    if product is not None:
+        text = f"jnp.matmul({scope.use(lhs)}, {scope.use(rhs)}{product}{_options(node, op)})"
+        scope.assign(node, text + _back(node, op))
+        return
     axes = f"(({op.lhs_contract}, {op.rhs_contract}), ({op.lhs_batch}, {op.rhs_batch}))"
     text = f"lax.dot_general({scope.use_all(node.inputs)}, {axes}{_options(node, op)})"
     scope.assign(node, text + _back(node, op))
+
+
+def _matrix_product(op: ops.Dot, lhs_rank: int, rhs_rank: int) -> str | None:
+    """What stands behind the right operand if the dot is NumPy's matmul with it, as it is or transposed; else None."""
+    if op.lhs_contract != (lhs_rank - 1,) or len(op.rhs_contract) != 1:
+        return None
+    batch = tuple(range(rhs_rank - 2))
+    if (op.lhs_batch, op.rhs_batch) != (batch, batch) or (batch and lhs_rank != rhs_rank):
+        return None
+    if op.rhs_contract[0] == max(rhs_rank - 2, 0):
+        return ""
+    return ".T" if rhs_rank == 2 else ".mT"
 
 
 def _conv(scope: Scope, node: Node, op: ops.Conv) -> None:

@@ -50,10 +50,12 @@ def _scan(scope: Scope, node: Node, op: ops.Scan) -> None:
         returned = [_tuple(scope, results[: op.carries]), _tuple(scope, results[op.carries :])]
         scope.line(f"return {', '.join([*returned, *map(scope.use, stop)])}")
     call = scope.module.helper("scan_until") if op.until else "lax.scan"
-    options = f"length={scope.sizes.text(op.length)}" + (", reverse=True" if op.reverse else "")
+    # A symbolic length cannot be told to lax.scan, only read off the sequences.
+    told = not rows or op.until
+    options = (f", length={scope.sizes.text(op.length)}" if told else "") + (", reverse=True" if op.reverse else "")
     last, stacked = node.outputs[: op.carries], node.outputs[op.carries :]
     targets = f"{_names(scope, last)}, {_names(scope, stacked)}"
-    scope.line(f"{targets} = {call}({name}, {initial}, {sequences}, {options})")
+    scope.line(f"{targets} = {call}({name}, {initial}, {sequences}{options})")
 
 
 def _while(scope: Scope, node: Node, op: ops.While) -> None:
