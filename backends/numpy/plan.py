@@ -126,6 +126,10 @@ class _Planner:
         between = [p for p in there.touches[since:] if p < statement.position]
         if between and not (between == [mine.first] and self.in_place(self.at[mine.first], made, target)):
             return
+        maker = self.at[mine.first]
+        if maker is not None and maker.out is made and maker.source is not None and maker.source.buffer is not None:
+            # A copy of what the target held: in its place, nothing is left to copy.
+            maker.removed = maker.source.buffer.root is place
         made.array = target
         statement.removed = True
         for position in mine.touches:
