@@ -17,6 +17,7 @@ from .passes.fold_weights import fold_weights
 from .passes.hoist import hoist
 from .passes.inline import inline
 from .passes.legalize import legalize
+from .passes.loop_motion import loop_motion
 from .passes.precision import precision
 from .passes.simplify import simplify
 
@@ -46,6 +47,7 @@ STEPS: tuple[Step, ...] = (
     Step(dce, "before weights fold: the dead are no readers", optional=False),
     Step(fold_weights, "before legalize, which would take batch normalisation apart"),
     Step(legalize, "after the patterns over composites; what follows sees what the target takes", optional=False),
+    Step(loop_motion, "on primitives, whose rows are easy to stack; before hoist, as what leaves a loop may be packed"),
     Step(simplify, "what decompositions repeat"),
     Step(constant_folding, "what decompositions compute on numbers"),
     Step(cse, "what decompositions of neighbours share"),

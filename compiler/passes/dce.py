@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..ir.graph import Graph, Node, Value
 from ..ir.program import Entry, Program
-from ..ops.control import Call
+from ..ops.control import Call, Scan
 from .context import Context
 from .sweep import map_regions
 
@@ -23,15 +23,40 @@ def dce(program: Program, context: Context) -> Program:
 
 
 def live(graph: Graph) -> Graph:
-    """The graph without nodes whose results nobody reads; ops that are not pure stay."""
+    """The graph without nodes whose results nobody reads; ops that are not pure stay.
+
+    Loops lose the stacked results that nobody reads, and the constants and sequences that their region does not.
+    """
     needed: set[Value] = set(graph.outputs)
     kept: list[Node] = []
     for node in reversed(graph.nodes):
         if not node.op.pure or any(value in needed for value in node.outputs):
+            node = trimmed(node, node.op, needed) if isinstance(node.op, Scan) else map_regions(node, live)
             needed.update(node.inputs)
-            kept.append(map_regions(node, live))
+            kept.append(node)
     kept.reverse()
     return Graph(graph.inputs, tuple(kept), graph.outputs)
+
+
+def trimmed(node: Node, op: Scan, needed: set[Value]) -> Node:
+    """A loop without what nobody outside or inside reads. Carried values stay: they may be needed by each other."""
+    (region,) = node.regions
+    rows = range(op.carries, len(node.outputs))
+    dropped = {place for place in rows if node.outputs[place] not in needed}
+    region = live(
+        replace(region, outputs=tuple(v for place, v in enumerate(region.outputs) if place not in dropped))
+    )
+    read = {value for inner in region.nodes for value in inner.inputs} | set(region.outputs)
+    carried = range(op.constants, op.constants + op.carries)
+    places = [place for place, value in enumerate(region.inputs) if value in read or place in carried]
+    constants = sum(place < op.constants for place in places)
+    return replace(
+        node,
+        op=op if constants == op.constants else op.model_copy(update={"constants": constants}),
+        inputs=tuple(node.inputs[place] for place in places),
+        outputs=tuple(value for place, value in enumerate(node.outputs) if place not in dropped),
+        regions=(replace(region, inputs=tuple(region.inputs[place] for place in places)),),
+    )
 
 
 def _entry(entry: Entry) -> Entry:

@@ -231,12 +231,20 @@ def loop(make: Maker) -> list[Tensor] | None:
     inner = Builder()
     b, carry, each = Value(bias.type), Value(row), Value(row)
     bt, ct, et = Tensor(inner, b), Tensor(inner, carry), Tensor(inner, each)
-    total = fn.tanh(ct * 0.5 + et * bt + et * bt)
-    unused = fn.sin(et)
-    region = inner.graph((b, carry, each), (total.value, (total + 0).value, unused.value))
+    constants, operands = [b], [bias]
+    term = et * bt + et * bt
+    if isinstance(row.shape[0], int):
+        weight = make.parameter((int(row.shape[0]), int(row.shape[0])))
+        w = Value(weight.type)
+        constants, operands = [b, w], [bias, weight]
+        wt = fn.tanh(Tensor(inner, w)) if make.draw(st.booleans()) else Tensor(inner, w)
+        term = term + apply(inner, Dot(lhs_contract=(0,), rhs_contract=(0,)), make.draw(st.sampled_from([et, ct])), wt)
+    total = fn.tanh(ct * 0.5 + term)
+    region = inner.graph((*constants, carry, each), (total.value, (total + 0).value, fn.sin(et).value))
     start = full(make.build, row.shape, 0.25, F)
-    op = Scan(constants=1, carries=1, length=x.shape[0], reverse=make.draw(st.booleans()))
-    return apply(make.build, op, [bias, start, x], regions=(region,))
+    op = Scan(constants=len(constants), carries=1, length=x.shape[0], reverse=make.draw(st.booleans()))
+    results: list[Tensor] = apply(make.build, op, [*operands, start, x], regions=(region,))
+    return results[: make.draw(st.integers(1, 3))]
 
 
 def branch(make: Maker) -> list[Tensor] | None:

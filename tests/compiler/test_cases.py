@@ -32,6 +32,7 @@ from netwright.compiler.passes.fold_weights import fold_weights
 from netwright.compiler.passes.hoist import hoist
 from netwright.compiler.passes.inline import inline
 from netwright.compiler.passes.legalize import legalize
+from netwright.compiler.passes.loop_motion import loop_motion
 from netwright.compiler.passes.precision import precision
 from netwright.compiler.passes.simplify import simplify
 
@@ -40,7 +41,7 @@ from .running import assert_same, program
 FOLDER = Path(__file__).parent / "cases"
 PASSES = {
     item.__name__: item
-    for item in (constant_folding, cse, dce, fold_weights, hoist, inline, legalize, precision, simplify)
+    for item in (constant_folding, cse, dce, fold_weights, hoist, inline, legalize, loop_motion, precision, simplify)
 }
 
 
