@@ -145,7 +145,9 @@ def read(folder: Path, *, verify_weights: bool = False) -> Loaded:
         if path.stat().st_size != facts["bytes"]:
             raise BundleError(f"{folder}: {name} has {path.stat().st_size} bytes, the manifest says {facts['bytes']}")
         if name == WEIGHTS and _header_digest(path) != facts.get("header_sha256"):
-            raise BundleError(f"{folder}: the header of {name} is not what the manifest says; it was changed or damaged")
+            raise BundleError(
+                f"{folder}: the header of {name} is not what the manifest says; it was changed or damaged"
+            )
         large = facts["bytes"] > 2**20 and not name.endswith((".py", ".json"))
         if large and not verify_weights and _seen(path, facts["sha256"]):
             continue

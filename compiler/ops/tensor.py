@@ -184,7 +184,13 @@ def lift(build: Builder, operands: Sequence[Operand], what: str) -> list[Tensor]
             continue
         whole = isinstance(operand, (int, Dim)) or (isinstance(operand, float) and operand.is_integer())
         if dtype is None:
-            dtype = DType.BOOL if isinstance(operand, bool) else DType.INT64 if isinstance(operand, (int, Dim)) else DType.FLOAT32
+            dtype = (
+                DType.BOOL
+                if isinstance(operand, bool)
+                else DType.INT64
+                if isinstance(operand, (int, Dim))
+                else DType.FLOAT32
+            )
         elif dtype is DType.BOOL and not isinstance(operand, bool):
             dtype = DType.INT64 if isinstance(operand, (int, Dim)) else DType.FLOAT32
         elif dtype.kind == "int" and not whole:
