@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,10 +17,17 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 _SETTINGS = {"stablehlo": bool}
 
 
+_OLDEST = (0, 8)
+"""The first JAX whose 64-bit mode is a context of its own."""
+
+
 def unavailable() -> str | None:
-    """None if jax is installed, else what to install."""
+    """None if a JAX that is new enough is installed, else what to install."""
     if find_spec("jax") is None or find_spec("jaxlib") is None:
         return "the jax target needs JAX: pip install 'netwright[jax]'"
+    found = version("jax")
+    if tuple(int(part) for part in found.split(".")[:2]) < _OLDEST:
+        return f"the jax target needs JAX {_OLDEST[0]}.{_OLDEST[1]} or newer, not {found}: pip install 'netwright[jax]'"
     return None
 
 

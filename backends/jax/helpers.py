@@ -75,25 +75,23 @@ def attention(
     q = jnp.reshape(q, (n, t, kv_heads, heads // kv_heads, width // heads))
     k = jnp.reshape(k, (n, s, kv_heads, k.shape[2] // kv_heads))
     v = jnp.reshape(v, (n, s, kv_heads, v.shape[2] // kv_heads))
-    exact = {"precision": "highest", "preferred_element_type": jnp.promote_types(dtype, jnp.float32)}
-    scores = jnp.reshape(jnp.einsum("ntkgd,nskd->nkgts", q, k, **exact) * scale, (n, heads, t, s))
+    sums = jnp.promote_types(dtype, jnp.float32)
+    scores = jnp.einsum("ntkgd,nskd->nkgts", q, k, precision="highest", preferred_element_type=sums) * scale
+    scores = jnp.reshape(scores, (n, heads, t, s))
     if bias is not None:
         scores = scores + bias
+    if mask is not None:
+        scores = jnp.where(mask, scores, -jnp.inf)
     if causal:
         at = lax.iota(jnp.int64, t) if start is None else lax.iota(jnp.int64, t) + start
-        before = lax.iota(jnp.int64, s) <= at[:, None]
-        mask_and_before = before if mask is None else mask & before
-    else:
-        mask_and_before = mask
-    if mask_and_before is not None:
-        scores = jnp.where(mask_and_before, scores, -jnp.inf)
+        scores = jnp.where(lax.iota(jnp.int64, s) <= at[:, None], scores, -jnp.inf)
     top = jnp.max(scores, axis=-1, keepdims=True)
     weights = jnp.exp(scores - jnp.where(top == -jnp.inf, 0, top))
     total = jnp.sum(weights, axis=-1, keepdims=True)
     weights = (weights / jnp.where(total == 0, 1, total)).astype(dtype)
     weights = jnp.reshape(weights, (n, kv_heads, heads // kv_heads, t, s))
-    mixed = jnp.einsum("nkgts,nske->ntkge", weights, v, **exact).astype(dtype)
-    return jnp.reshape(mixed, (n, t, heads * v.shape[3]))
+    mixed = jnp.einsum("nkgts,nske->ntkge", weights, v, precision="highest", preferred_element_type=sums)
+    return jnp.reshape(mixed, (n, t, heads * v.shape[3])).astype(dtype)
 
 
 def window_max_grad(

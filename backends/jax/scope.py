@@ -7,6 +7,7 @@ type, and ``loose``, something that broadcasts to it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -44,6 +45,7 @@ class Module:
     functions: dict[str, Function] = field(default_factory=dict)
     helpers: dict[str, None] = field(default_factory=dict)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
+    _known: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
 
     def helper(self, name: str) -> str:
         """The name of a function of `helpers`, which is put into the module."""
@@ -51,12 +53,10 @@ class Module:
         return name
 
     def constant(self, array: np.ndarray) -> str:
-        """Python for an array kept beside the module."""
-        for name, known in self.constants.items():
-            if known.dtype == array.dtype and known.shape == array.shape and known.tobytes() == array.tobytes():
-                return f"CONSTANTS[{name!r}]"
-        name = f"c{len(self.constants)}"
-        self.constants[name] = array
+        """Python for an array kept beside the module; equal ones are kept once."""
+        key = (array.dtype.name, array.shape, hashlib.sha256(array.tobytes()).digest())
+        name = self._known.setdefault(key, f"c{len(self._known)}")
+        self.constants.setdefault(name, array)
         return f"CONSTANTS[{name!r}]"
 
 

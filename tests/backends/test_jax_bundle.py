@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from netwright.backends.api import BackendError, Options
-from netwright.backends.jax import JaxBackend, stablehlo
+from netwright.backends.jax import JaxBackend, capabilities, stablehlo
 from netwright.backends.jax.runtime import import_model
 from netwright.compiler.evaluate import evaluate
 from netwright.compiler.ir import Builder, DType, Loc, Program, State, TensorType, symbol
@@ -193,6 +193,28 @@ numpy.save(sys.argv[2], out)
 def test_importing_the_target_does_not_import_jax() -> None:
     site = os.environ.get("PYTHONPATH", "")
     fresh("import netwright.backends.jax, sys; assert 'jax' not in sys.modules", path=site)
+
+
+def test_outputs_come_in_declared_order(tmp_path: Path) -> None:
+    graph = graph_of(types("int64[]"), lambda build, x: [x + number for number in range(12)])
+    bundle = build(tmp_path / "bundle", BACKEND, program_of(entry_of(graph, ["x"])))
+    for runtime in (BACKEND.load(bundle), stablehlo.load(bundle)):
+        outputs, _ = runtime.call("main", {"x": np.asarray(5)}, {}, {})
+        assert [(name, int(value)) for name, value in outputs.items()] == [(f"y{k}", 5 + k) for k in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"), [("0.7.2", "needs JAX 0.8 or newer, not 0.7.2: pip install"), ("0.10.0rc1", None)]
+)
+def test_an_old_jax_is_refused(monkeypatch: pytest.MonkeyPatch, found: str, reason: str | None) -> None:
+    monkeypatch.setattr(capabilities, "version", lambda name: found)
+    said = BACKEND.unavailable()
+    assert said is None if reason is None else said is not None and reason in said
+
+
+def test_a_missing_jax_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capabilities, "find_spec", lambda name: None)
+    assert BACKEND.unavailable() == "the jax target needs JAX: pip install 'netwright[jax]'"
 
 
 def test_dtypes_are_kept_whatever_the_process_is_set_to(tmp_path: Path) -> None:
