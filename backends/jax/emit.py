@@ -190,9 +190,7 @@ def _dictionary(texts: dict[str, str]) -> str:
     return "{" + ", ".join(f"{key!a}: {text}" for key, text in texts.items()) + "}"
 
 
-def _size_lines(
-    sizes: Sizes, found: dict[Symbol, tuple[str, set[Symbol]]]
-) -> tuple[list[str], tuple[Symbol, ...]]:
+def _size_lines(sizes: Sizes, found: dict[Symbol, tuple[str, set[Symbol]]]) -> tuple[list[str], tuple[Symbol, ...]]:
     """Lines that compute the used sizes, and the symbols that no array tells."""
     wanted = set(sizes.used)
     for symbol in reversed(found):

@@ -165,9 +165,7 @@ class Scope:
             if typed and _broadcast(shapes, len(shape)) == shape:
                 break
             whole[k] = True
-        return [
-            self.use(value) if full else ref.loose for value, ref, full in zip(values, refs, whole, strict=True)
-        ]
+        return [self.use(value) if full else ref.loose for value, ref, full in zip(values, refs, whole, strict=True)]
 
     def strict(self, values: Sequence[Value]) -> str:
         """Comma-separated operands for a function that does not broadcast, but takes numbers beside arrays."""

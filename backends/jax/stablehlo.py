@@ -220,5 +220,3 @@ def load(bundle: Loaded) -> StableHloRuntime:
         files[entry] = bundle.folder / file
         outputs[entry] = tuple(field["name"] for field in entries[entry]["outputs"])
     return StableHloRuntime(files, outputs, bundle.weights)
-
-

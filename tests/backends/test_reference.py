@@ -62,9 +62,7 @@ def test_floats_are_computed_in_float64(tmp_path: Path, dtype: str) -> None:
         np.testing.assert_allclose(y, wanted, 1e-12, 1e-12)
 
 
-@pytest.mark.parametrize(
-    "sample", [pytest.param(op.samples()[0], id=name) for name, op in OPS.items() if op.samples()]
-)
+@pytest.mark.parametrize("sample", [pytest.param(op.samples()[0], id=name) for name, op in OPS.items() if op.samples()])
 def test_every_op_is_taken_as_it_is(tmp_path: Path, sample: Sample) -> None:
     program, arrays = sample_program(sample)
     (node,) = legal(program, BACKEND).entries["main"].graph.nodes

@@ -31,9 +31,7 @@ def _broadcast(scope: Scope, node: Node, op: ops.Broadcast) -> None:
         scope.bind(node.output, text)
         return
     first = op.axes[0] if op.axes else len(op.shape)
-    loose_shape = tuple(
-        shape[op.axes.index(axis)] if axis in op.axes else 1 for axis in range(first, len(op.shape))
-    )
+    loose_shape = tuple(shape[op.axes.index(axis)] if axis in op.axes else 1 for axis in range(first, len(op.shape)))
     if loose_shape != shape:
         places = ", ".join(":" if axis in op.axes else "None" for axis in range(first, len(op.shape)))
         text = f"{text}[{places}]"
