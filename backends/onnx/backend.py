@@ -82,7 +82,7 @@ class OnnxBackend(Backend):
         outside = settings.external
         if outside is None:
             outside = outside_file.total(types) > settings.limit or (len(program.entries) > 1 and bool(types))
-        places = outside_file.layout(types, WEIGHTS) if outside else {}
+        places = _places(types, WEIGHTS, outside)
         files: dict[str, Content] = {}
         opsets: dict[str, int] = {}
         for name in program.entries:
@@ -109,7 +109,7 @@ class OnnxBackend(Backend):
         types = {name: program.tensor_types()[name] for name in program.entries[entry].params}
         outside = settings.external if settings.external is not None else outside_file.total(types) > settings.limit
         data = path.with_name(path.name + ".data")
-        places = outside_file.layout(types, data.name) if outside else {}
+        places = _places(types, data.name, outside)
         model, _ = _model(program, entry, settings, places)
         # The data first: a model never stands beside data that it does not belong to.
         if places:
@@ -142,6 +142,13 @@ def _model(program: Program, name: str, settings: Settings, places: External) ->
     opset = settings.opset if settings.opset is not None else wanted_opset(LOWERINGS, entry.graph.walk())
     model = Emitter(opset, LOWERINGS, settings.keep_nan).entry(entry)
     return serialize(model, program.name, places), opset
+
+
+def _places(types: Mapping[str, TensorType], location: str, outside: bool) -> External:
+    """Where weights stand in their file, if they have one. Raises `BackendError` if they need one."""
+    if not outside and outside_file.total(types) > outside_file.INSIDE_LIMIT:
+        raise BackendError(f"onnx: {outside_file.total(types)} bytes of weights do not fit inside a model; external: true")
+    return outside_file.layout(types, location) if outside else {}
 
 
 def _weight_types(program: Program) -> dict[str, TensorType]:

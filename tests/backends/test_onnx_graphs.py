@@ -198,6 +198,18 @@ def test_transposed_convolution_equals_torch(
     assert operators["ConvTranspose"] == (1 if stride > 1 else 0)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int32", "int64"])
+def test_the_least_integer_divided_by_minus_one_wraps(tmp_path: Path, dtype: str) -> None:
+    """The processor traps there: without care the process ends."""
+    type = TensorType(DType(dtype), (N,))
+    made = program([type, type], lambda build, x, y: [fn.quotient(x, y), x.rem(y), fn.quotient(x, 7)])
+    least = np.iinfo(dtype).min
+    runs = [({"N": 3}, [np.array([least, least, 7], dtype), np.array([-1, 2, -1], dtype)])]
+    operators = counted(check(tmp_path, made, runs))
+    # Two divisors are found at run time; 7 needs no care.
+    assert operators["Equal"] <= 2
+
+
 # ---- sizes
 
 

@@ -53,8 +53,26 @@ def _bitwise(logic: str) -> Lowering:
     return pointwise(make)
 
 
+def _div(e: Emitter, node: Node, x: str, y: str) -> str:
+    turns, by = _divisor(e, dtype_of(node), y)
+    quotient = e.op("Div", x, by)
+    return e.op("Where", turns, e.op("Neg", x), quotient) if turns else quotient
+
+
 def _rem(e: Emitter, node: Node, x: str, y: str) -> str:
-    return e.op("Mod", x, y, fmod=1)
+    return e.op("Mod", x, _divisor(e, dtype_of(node), y)[1], fmod=1)
+
+
+def _divisor(e: Emitter, dtype: DType, y: str) -> tuple[str, str]:
+    """Where a divisor is -1, and the divisor with 1 there; "" and itself if it never is.
+
+    The processor traps at the least integer divided by -1, which ends the process.
+    """
+    known = e.constants.get(y)
+    if dtype not in (DType.INT8, DType.INT32, DType.INT64) or (known is not None and not (known == -1).any()):
+        return "", y
+    turns = e.op("Equal", y, e.number(-1, dtype))
+    return turns, e.op("Where", turns, e.number(1, dtype), y)
 
 
 def _pow(e: Emitter, node: Node, x: str, y: str) -> str:
@@ -145,7 +163,7 @@ LOWERINGS: dict[str, Lowering] = {
     "sigmoid": operator("Sigmoid", dtypes=FLOATS),
     "sub": operator("Sub", dtypes=NUMBERS),
     "mul": operator("Mul", dtypes=NUMBERS),
-    "div": operator("Div", dtypes=NUMBERS),
+    "div": pointwise(_div, dtypes=NUMBERS),
     "rem": pointwise(_rem, dtypes=NUMBERS),
     "pow": pointwise(_pow, dtypes=NUMBERS),
     "max": operator("Max", dtypes=NUMBERS),
