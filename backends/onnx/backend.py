@@ -146,8 +146,9 @@ def _model(program: Program, name: str, settings: Settings, places: External) ->
 
 def _places(types: Mapping[str, TensorType], location: str, outside: bool) -> External:
     """Where weights stand in their file, if they have one. Raises `BackendError` if they need one."""
-    if not outside and outside_file.total(types) > outside_file.INSIDE_LIMIT:
-        raise BackendError(f"onnx: {outside_file.total(types)} bytes of weights do not fit inside a model; external: true")
+    size = outside_file.total(types)
+    if not outside and size > outside_file.INSIDE_LIMIT:
+        raise BackendError(f"onnx: {size} bytes of weights do not fit inside a model; leave the setting external")
     return outside_file.layout(types, location) if outside else {}
 
 
