@@ -14,6 +14,8 @@ from torch import nn
 from netwright.driver.build import Build, Weights, compile_model
 from netwright.driver.model import load
 
+torch.set_num_threads(1)  # tests run side by side
+
 EXACT = 1e-9
 """Relative to the largest value: two right implementations in float64."""
 
