@@ -35,6 +35,10 @@ COMMANDS = {
 importing them all would take half a second before anything is said."""
 
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
+
+
 class LazyCommand(TyperCommand):
     """A command whose module is imported when it is used."""
 
@@ -96,6 +100,8 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     try:
         code = command_line()(standalone_mode=False)
+        if code == INTERRUPTED:
+            fail("stopped")
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has enough; Python would complain when it flushes at the end.
@@ -103,7 +109,7 @@ def main() -> None:
         code = 1
     except (KeyboardInterrupt, typer.Abort):
         fail("stopped")
-        code = 130
+        code = INTERRUPTED
     except Exception as error:
         code = _failed(error)
     sys.exit(code)
@@ -114,7 +120,10 @@ def _failed(error: Exception) -> int:
     if isinstance(error, typer.TyperException):
         context = getattr(error, "ctx", None)
         hint = f" ({context.command_path} --help)" if context else ""
-        fail(f"{error.format_message().rstrip('.')}{hint}")
+        message = error.format_message().rstrip(".")
+        if message:
+            # Without one the help is the message, and is printed already.
+            fail(f"{message}{hint}")
         return 1
     if isinstance(error, import_module(".mistakes", __package__).MISTAKES):
         fail(str(error))

@@ -40,9 +40,7 @@ WeightsOption = Annotated[
 ]
 SeedOption = Annotated[
     int,
-    typer.Option(
-        "--seed", min=0, help="Random weights: the same on every target.", rich_help_panel=WEIGHTS
-    ),
+    typer.Option("--seed", min=0, help="Random weights: the same on every target.", rich_help_panel=WEIGHTS),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 TargetOption = Annotated[

@@ -45,7 +45,9 @@ def lines_of(array: np.ndarray) -> list[str]:
 
 def _are_scores(array: np.ndarray) -> bool:
     rows = array.shape[0] if array.ndim == 2 else 0
-    return array.dtype.kind == "f" and 0 < rows <= _MOST_ROWS and array.shape[1] >= _TOP and bool(np.isfinite(array).all())
+    return (
+        array.dtype.kind == "f" and 0 < rows <= _MOST_ROWS and array.shape[1] >= _TOP and bool(np.isfinite(array).all())
+    )
 
 
 def _top(array: np.ndarray) -> list[str]:

@@ -46,7 +46,7 @@ def _plain(array: np.ndarray) -> np.ndarray:
     return array if array.dtype.isbuiltin == 1 else array.astype(np.float32)
 
 
-def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Put what ``write`` writes at ``path``. Raises OutputError; nothing is left behind then."""
     with _aside(path) as file:
         write(file)

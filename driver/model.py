@@ -107,6 +107,7 @@ def _static_value(name: str, value: Any) -> StaticValue:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """`; did you mean X?` or nothing."""
-    close = difflib.get_close_matches(word, list(choices), 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    """`; did you mean X?` or nothing. Upper and lower case are the same here."""
+    known = {choice.casefold(): choice for choice in choices}
+    close = difflib.get_close_matches(word[:80].casefold(), known, 1)
+    return f"; did you mean {known[close[0]]!r}?" if close else ""

@@ -17,11 +17,11 @@ ALL = "all"
 def program_text(model: Model, target: str, after: str | None = None) -> str:
     """The text of the program: as the spec says it, or after the last run of a pass for a target.
 
-    Raises SpecError, and BackendError for a pass that does not run for the target.
+    Raises SpecError, and BackendError for an unknown target or a pass that does not run for it.
     """
+    _, context = compilation(model, Build(target))
     if after is None:
         return print_program(model.program)
-    _, context = compilation(model, Build(target))
     steps = pipeline.plan(context)
     names = [step.name for step in steps]
     if after != ALL and after not in names:

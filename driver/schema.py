@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+
 from pydantic import BaseModel
 
 from ..compiler.ir import Op
@@ -67,4 +68,3 @@ def _writing(schema: Schema) -> Schema:
     if "anyOf" in kept:
         kept["anyOf"] = [_or_formula(item) for item in kept["anyOf"]]
     return kept
-

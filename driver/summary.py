@@ -38,9 +38,8 @@ def picture_sizes(entry: EntrySignature) -> dict[str, int]:
         sides = size if isinstance(size, (list, tuple)) else (size, size)
         for wanted, side in zip(field.type.shape[2:], sides, strict=True):
             solved = solve(wanted, int(side), found)
-            if solved is None or not isinstance(solved[1], int):
-                continue
-            symbol, value = solved
-            if symbol.low <= value <= symbol.high:
-                found[symbol.name] = value
+            if solved is not None and isinstance(value := solved[1], int):
+                symbol = solved[0]
+                if symbol.low <= value <= symbol.high:
+                    found[symbol.name] = value
     return found

@@ -1,4 +1,4 @@
-"""Every installed target on real pictures: compiled, run in a process of its own, compared with the reference, timed."""
+"""Every installed target on real pictures: compiled, run in a process of its own, compared with the reference."""
 
 from __future__ import annotations
 

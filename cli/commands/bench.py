@@ -27,13 +27,17 @@ from ..options import (
 
 def bench(
     model: ModelArgument,
-    targets: Annotated[str, typer.Option("--targets", metavar="A,B", help="Targets to measure; ratios are to the first.")],
+    targets: Annotated[
+        str, typer.Option("--targets", metavar="A,B", help="Targets to measure; ratios are to the first.")
+    ],
     against: Annotated[
         str | None,
         typer.Option("--against", metavar="P,Q", help="onnxruntime: our exported file without us; torch: if known."),
     ] = None,
     entry: EntryOption = "main",
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of each; by default all cores.")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Threads of each; by default all cores.")
+    ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Turns of each.")] = 10,
     knobs: SetOption = None,
     dim: SizeOption = None,
@@ -51,9 +55,7 @@ def bench(
     chosen, peers, wanted = names(targets) or [], names(against) or [], sizes(dim)
     source = weights_of(weights, seed)
     with progress("preparing") as tell:
-        found = benchmark(
-            loaded, chosen, peers, source, wanted, entry=entry, threads=threads, rounds=rounds, tell=tell
-        )
+        found = benchmark(loaded, chosen, peers, source, wanted, entry=entry, threads=threads, rounds=rounds, tell=tell)
     if json:
         say_json(found.as_data())
     else:

@@ -65,4 +65,6 @@ def compile_(
     say(f"{folder}: {manifest['name']} for {manifest['target']}{random}")
 
 
-app = command(compile_, "netwright compile zoo:lenet5 --target numpy -o lenet5", "netwright run lenet5 --input image=3.png")
+app = command(
+    compile_, "netwright compile zoo:lenet5 --target numpy -o lenet5", "netwright run lenet5 --input image=3.png"
+)

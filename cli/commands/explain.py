@@ -81,4 +81,6 @@ def _sentence(line: Line, everything: bool) -> str:
     return f"  {line.pass_name}: {line.what}{why}{times}{places}"
 
 
-app = command(explain, "netwright explain zoo:resnet50 --target numpy", "netwright explain net.yaml -t onnx --dump-dir dumps")
+app = command(
+    explain, "netwright explain zoo:resnet50 --target numpy", "netwright explain net.yaml -t onnx --dump-dir dumps"
+)

@@ -17,7 +17,8 @@ from ..options import DtypeOption, FixOption, ModelArgument, SetOption, WithOpti
 def ir(
     model: ModelArgument,
     after: Annotated[
-        str | None, typer.Option("--after", metavar="PASS", help="The program after a pass (the last run of it), or `all`.")
+        str | None,
+        typer.Option("--after", metavar="PASS", help="The program after a pass (the last run of it), or `all`."),
     ] = None,
     target: Annotated[str, typer.Option("--target", "-t", metavar="T", help="Whose passes they are.")] = "numpy",
     knobs: SetOption = None,

@@ -89,7 +89,10 @@ def run(
     bound = "".join(f", {name} = {value}" for name, value in ran.sizes.items())
     random = net.manifest.get("weights", "").startswith("seed ")
     note = "; the weights are random" if random else ""
-    say(f"{net.manifest['name']} on {net.target}, {entry}{bound}: {seconds_text(ran.seconds)}{note}", style="dim")
+    say(
+        f"{net.manifest['name']} on {net.target}, {entry}{bound}: first call {seconds_text(ran.seconds)}{note}",
+        style="dim",
+    )
     if file is not None:
         say(f"{file}: {', '.join(ran.outputs)}")
 

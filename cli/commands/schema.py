@@ -14,7 +14,9 @@ from ..console import json_text, say
 
 
 def schema(
-    file: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it to a .json file.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it to a .json file.")
+    ] = None,
 ) -> None:
     """Print the JSON Schema of the spec language, for editors.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import numpy as np
 import typer
 from PIL import Image
-from rich.columns import Columns
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
 from ...driver.tour import EXPORTED, Row, Stop, Target, targets, tour
@@ -24,8 +25,8 @@ _SHADES = " .:-=+*#%@"
 def tour_(json: JsonOption = False) -> None:
     """See every installed target on real pictures, in one table.
 
-    LeNet-5 reads a handwritten digit and ResNet-50 a photograph, with random weights: what is shown is that every target
-    computes what the float64 reference computes, not what the networks have learned.
+    LeNet-5 reads a handwritten digit and ResNet-50 a photograph, with random weights: the table shows that every target
+    computes what the float64 reference does, not what the networks have learned.
     """
     began = time.perf_counter()
     available = targets()
@@ -46,22 +47,23 @@ def tour_(json: JsonOption = False) -> None:
 
 
 def _welcome(names: list[str]) -> None:
-    words = Text()
-    words.append("Two networks, written as YAML, are compiled for each target\n")
-    words.append(f"that is installed here ({', '.join(names)}) and run in a\n")
-    words.append("process of their own. LeNet-5 sees this digit, ResNet-50 a\n")
-    words.append("photograph. The weights are random: none are trained yet.\n\n")
-    words.append("The error is the largest difference from a float64 reference,\n")
-    words.append("relative to the largest value of the output.")
-    show(Columns([Panel(Text(_drawn(STOPS[0].picture)), padding=0), words], padding=(0, 2)))
+    words = (
+        f"Two networks, written as YAML, are compiled for each target that is installed here ({', '.join(names)}) "
+        "and run, each in a process of its own. LeNet-5 sees this handwritten digit, ResNet-50 a photograph.\n\n"
+        "The weights are random: none are trained yet. What counts is the error: the largest difference from the "
+        "float64 reference, relative to the largest value of the output."
+    )
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(Panel.fit(Text(_drawn(STOPS[0].picture)), padding=0), Text(words))
+    show(grid)
 
 
 def _drawn(path: Path) -> str:
-    """A small gray picture in letters, two to a pixel row so that it keeps its shape."""
+    """A small gray picture in letters, which are twice as high as they are wide."""
+    width, height = 20, 10
     with Image.open(path) as picture:
-        small = picture.convert("L").resize((16, 8))
-    rows = [[_SHADES[small.getpixel((x, y)) * (len(_SHADES) - 1) // 255] for x in range(16)] for y in range(8)]
-    return "\n".join("".join(row) for row in rows)
+        small = np.asarray(picture.convert("L").resize((width, height)), np.int64)
+    return "\n".join("".join(_SHADES[shade * (len(_SHADES) - 1) // 255] for shade in row) for row in small)
 
 
 def _show(found: list[Row]) -> None:
@@ -95,7 +97,7 @@ def _close(available: list[Target], found: list[Row], seconds: float) -> None:
     agreed = sum(row.agrees for row in found)
     say(f"{agreed} of {len(found)} agree with the reference; {seconds:.0f} s in all.", style="bold")
     say("The onnx file by itself is the exported model in onnxruntime, without netwright.")
-    say("Next: netwright zoo, then netwright compile zoo:lenet5 --target numpy -o lenet5")
+    say("Next: netwright zoo, or netwright compile zoo:lenet5 --target numpy -o lenet5")
 
 
 def _data(row: Row) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from ...spec.weights import FileReport, match_report, open_tensors
 from ...spec.weights.errors import shape_text
 from ..app import SETTINGS, epilog
-from ..console import bytes_text, count, fail, plain, progress, say, say_json, show, table
+from ..console import count, fail, plain, progress, say, say_json, show, table
 from ..models import open_model
 from ..options import DtypeOption, JsonOption, SetOption, UsageError, WithOption
 
@@ -27,14 +28,15 @@ def inspect(file: FileArgument, everything: AllOption = False, json: JsonOption 
     _check(file)
     entries = list(open_tensors(file).entries.values())
     if json:
-        say_json([{"key": entry.name, "dtype": entry.dtype, "shape": list(entry.shape)} for entry in entries])
+        say_json([{"key": entry.key, "dtype": entry.stored, "shape": list(entry.shape)} for entry in entries])
         return
     shown = table("key", "dtype", "shape")
     for entry in entries if everything else entries[:_MOST_ROWS]:
-        shown.add_row(*(plain(cell).replace("[", r"\[") for cell in (entry.name, entry.dtype, shape_text(entry.shape))))
+        shown.add_row(*(plain(cell).replace("[", r"\[") for cell in (entry.key, entry.stored, shape_text(entry.shape))))
     show(shown)
     _more(len(entries), everything)
-    say(f"{file}: {len(entries):,} tensors, {bytes_text(sum(entry.nbytes for entry in entries))}", style="bold")
+    elements = sum(math.prod(entry.shape) for entry in entries)
+    say(f"{file}: {len(entries):,} tensors, {elements:,} elements", style="bold")
 
 
 def map_(
@@ -103,7 +105,10 @@ def _show(report: FileReport, everything: bool) -> None:
     show(shown)
     _more(len(mapping), everything)
     below = f" below {report.prefix}" if report.prefix else ""
-    say(f"{report.path} fits by the layout {report.chosen.layout}: {count(len(mapping))} parameters{below}", style="bold")
+    say(
+        f"{report.path} fits by the layout {report.chosen.layout}: {count(len(mapping))} parameters{below}",
+        style="bold",
+    )
 
 
 app = typer.Typer(

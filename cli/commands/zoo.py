@@ -89,7 +89,8 @@ def _one(model: Model, json: bool) -> None:
     _numbers(model, found.parameters, found.buffers, found.parameter_bytes)
     for entry in found.entries:
         at = ", ".join(f"{key} = {value}" for key, value in found.sizes.items())
-        say(f"{entry.name}: {scaled(entry.macs)} MACs, {bytes_text(entry.activation_bytes)} of values ({at or 'fixed sizes'})")
+        memory = bytes_text(entry.activation_bytes)
+        say(f"{entry.name}: {scaled(entry.macs)} MACs, {memory} of values ({at or 'fixed sizes'})")
     _signature(model)
     _knobs(model)
     say(f"the spec: {model.loaded.path}", style="dim")

@@ -52,7 +52,7 @@ def main() -> None:
 def _turn(run: Run, seconds: float) -> list[float]:
     times: list[float] = []
     total = 0.0
-    while not times or total < seconds and len(times) < MOST_RUNS:
+    while not times or (total < seconds and len(times) < MOST_RUNS):
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)

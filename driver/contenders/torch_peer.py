@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def lenet5(args: Args) -> nn.Module:
 def mlp(args: Args) -> nn.Module:
     """Sigmoid layers."""
     sizes = [args["size"], *args["hidden"], args["classes"]]
-    layers = [[nn.Linear(one, two), nn.Sigmoid()] for one, two in zip(sizes, sizes[1:], strict=False)]
+    layers = [[nn.Linear(one, two), nn.Sigmoid()] for one, two in pairwise(sizes)]
     return nn.Sequential(*(module for pair in layers for module in pair))
 
 
