@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -159,6 +162,23 @@ def test_running_twice_gives_the_same() -> None:
     once = run(program(NETWORK), Context(claims=primitives_only))
     twice = run(once, Context(claims=primitives_only, debug=True))
     assert [n.op for n in twice.entries["main"].graph.nodes] == [n.op for n in once.entries["main"].graph.nodes]
+
+
+def test_hash_seeds_do_not_show(tmp_path: Path) -> None:
+    (tmp_path / "network.txt").write_text(print_program(program(NETWORK)))
+    code = (
+        "import sys\n"
+        "from netwright.compiler.ir.text import parse_program, print_program\n"
+        "from netwright.compiler.passes.context import Context\n"
+        "from netwright.compiler.pipeline import run\n"
+        "context = Context(claims=lambda node: 'a composite' if node.op.is_composite() else None)\n"
+        "print(print_program(run(parse_program(open(sys.argv[1]).read()), context)), end='')"
+    )
+    wanted = print_program(run(program(NETWORK), Context(claims=primitives_only)))
+    for seed in ("0", "1"):
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", code, str(tmp_path / "network.txt")]
+        assert subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout == wanted
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
