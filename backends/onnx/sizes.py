@@ -30,7 +30,7 @@ class Sizes:
         self._known: dict[AnyDim, str] = {}
         self._vectors: dict[Shape, str] = {}
         self._scalars: dict[AnyDim, str] = {}
-        self._symbols: dict[Symbol, str] = {}
+        self._symbols: dict[str, str] = {}
 
     def one(self, size: AnyDim) -> str:
         """A size as a list of one."""
@@ -131,11 +131,11 @@ class Sizes:
         return self._op("Div", name, by)
 
     def _symbol(self, symbol: Symbol) -> str:
-        if symbol not in self._symbols:
-            self._symbols[symbol] = self._bind(symbol, frozenset())
-        return self._symbols[symbol]
+        if symbol.name not in self._symbols:
+            self._symbols[symbol.name] = self._bind(symbol.name, frozenset())
+        return self._symbols[symbol.name]
 
-    def _bind(self, symbol: Symbol, busy: frozenset[Symbol]) -> str:
+    def _bind(self, symbol: str, busy: frozenset[str]) -> str:
         """Read a symbol off an input: from a dimension that is the symbol, else from an affine one."""
         affine = []
         for name, type in self.ports:
@@ -145,28 +145,35 @@ class Sizes:
                 factor, rest = _affine(size, symbol)
                 if factor == 1 and rest == 0:
                     found = self.emit.op("Shape", name, start=axis, end=axis + 1)
-                    self.emit.hint(found, f"size_{symbol.name}")
+                    self.emit.hint(found, f"size_{symbol}")
                     return found
-                if factor and not symbols(rest) & (busy | {symbol}):
+                if factor and not _names(rest) & (busy | {symbol}):
                     affine.append((name, axis, factor, rest))
         for name, axis, factor, rest in affine:
-            for other in symbols(rest):
+            for other in sorted(_names(rest)):
                 if other not in self._symbols:
                     self._symbols[other] = self._bind(other, busy | {symbol})
             found = self._op("Shape", name, start=axis, end=axis + 1)
             if rest != 0:
                 found = self._op("Sub", found, self.one(rest))
             found = self._op("Div", found, self.emit.ints([factor])) if factor != 1 else found
-            self.emit.hint(found, f"size_{symbol.name}")
+            self.emit.hint(found, f"size_{symbol}")
             return found
-        raise BackendError(f"onnx: the size {symbol.name} is in the shape of no input, so it is not known at run time")
+        raise BackendError(f"onnx: the size {symbol} is in the shape of no input, so it is not known at run time")
 
 
-def _affine(size: Dim, symbol: Symbol) -> tuple[int, AnyDim]:
-    """``size`` as factor * symbol + rest; a factor of 0 if it has no such form."""
-    factor = dict(size.terms).get((symbol,), 0)
-    rest = size - Dim((((symbol,), factor),)) if factor else size
-    return (0, size) if factor and symbol in symbols(rest) else (factor, rest)
+def _names(size: AnyDim) -> set[str]:
+    return {symbol.name for symbol in symbols(size)}
+
+
+def _affine(size: Dim, symbol: str) -> tuple[int, AnyDim]:
+    """``size`` as factor * symbol + rest; a factor of 0 if it has no such form. A name tells a symbol."""
+    for term in size.terms:
+        match term:
+            case ((Symbol(name=name),), factor) if name == symbol:
+                rest = size - Dim((term,))
+                return (0, size) if symbol in _names(rest) else (factor, rest)
+    return 0, size
 
 
 def _constant_target(source: Shape, shape: Shape) -> list[int] | None:
