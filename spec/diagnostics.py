@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .source import Span
 
 MOST_SHOWN = 50  # diagnostics that one error prints; the rest is counted
+MOST_CALLS = 8  # lines of the chain of calls that one diagnostic prints
+MOST_KEPT = 1000  # mistakes after which nobody looks for more
+MOST_CHOICES = 1000  # words among which the nearest is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,10 @@ class Diagnostic:
             parts.append(shown)
         if self.hint:
             parts.append(f"      hint: {self.hint}")
-        parts.extend(f"      in block {label} called from {span}" for label, span in self.chain)
-        return "\n".join(parts)
+        calls = [f"      in block {label} called from {span}" for label, span in self.chain]
+        if len(calls) > MOST_CALLS:
+            calls[MOST_CALLS - 2 : -1] = [f"      ... {len(calls) - MOST_CALLS + 1} more calls"]
+        return "\n".join([*parts, *calls])
 
 
 class SpecError(Exception):
@@ -75,16 +80,24 @@ def error_at(span: Span, message: str, hint: str | None = None, limit: str | Non
 
 
 def suggest(word: str, choices: Iterable[str]) -> str | None:
-    """`did you mean X?` for the nearest of the choices, or None if none is near."""
-    near = difflib.get_close_matches(word[:80], sorted(choices), n=1, cutoff=0.6)
+    """`did you mean X?` for the nearest of the choices, or None if none is near. Looks at a bounded number of them."""
+    word = word[:80]
+    known = sorted(choices)
+    if len(known) > MOST_CHOICES:
+        known = [choice for choice in known if choice[:1] == word[:1]][:MOST_CHOICES]
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean `{near[0]}`?" if near else None
 
 
 class Collector:
-    """Takes mistakes and goes on, so that one run reports them all."""
+    """Takes mistakes and goes on, so that one run reports them all, each once.
+
+    Raises all of them as SpecError when there are `MOST_KEPT`: a spec with so many is read no further.
+    """
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
+        self._known: set[tuple[Span, str]] = set()
 
     def report(
         self,
@@ -94,12 +107,22 @@ class Collector:
         chain: tuple[tuple[str, Span], ...] = (),
         limit: str | None = None,
     ) -> None:
-        """Notes one mistake."""
-        self.diagnostics.append(Diagnostic(span, message, hint, chain, limit))
+        """Notes one mistake, unless the same message is noted at that place already."""
+        self._note(Diagnostic(span, message, hint, chain, limit))
 
-    def add(self, error: SpecError) -> None:
-        """Notes the mistakes of an exception that was caught."""
-        self.diagnostics.extend(error.diagnostics)
+    def add(self, error: SpecError, chain: tuple[tuple[str, Span], ...] = ()) -> None:
+        """Notes the mistakes of an exception that was caught; `chain` leads to those that have none of their own."""
+        for one in error.diagnostics:
+            self._note(replace(one, chain=chain) if chain and not one.chain else one)
+
+    def _note(self, one: Diagnostic) -> None:
+        key = (one.span, one.message)
+        if key in self._known:
+            return
+        self._known.add(key)
+        self.diagnostics.append(one)
+        if len(self.diagnostics) >= MOST_KEPT:
+            self.raise_any()
 
     def __bool__(self) -> bool:
         return bool(self.diagnostics)

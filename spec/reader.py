@@ -270,7 +270,7 @@ REWORDED = (
     ("expected key", "a key is missing here, or the indentation does not fit", None),
     ("expected node content", "a value is missing here", QUOTING),
     ("unexpected ':'", "a `:` stands where no key can be", "a text with `:` needs quotes"),
-    ("entries are not allowed", "an item of a list stands where none can be", "a text that starts with `- ` needs quotes"),
+    ("entries are not allowed", "an item of a list stands where none can be", "a text starting with `- ` needs quotes"),
     ("mapping keys are not allowed", "a `?` stands where no key can be", "a text that starts with `?` needs quotes"),
     ("expected comment or line break", "the text ends before this", "quote the text"),
     ("expected whitespace or line break", "the text ends before this", "quote the text"),

@@ -20,20 +20,16 @@ def operand_names(operands: Sequence[str]) -> list[tuple[str, str]]:
 def line_up(what: str, operands: Sequence[str], given: Sequence[Value]) -> list[Value]:
     """Values in declared order, missing optional ones as None. Raises `OpError` for too few or too many."""
     declared = operand_names(operands)
-    if (
-        declared
-        and declared[-1][1] == "*"
-        and len(declared) == 1
-        and not (len(given) == 1 and isinstance(given[0], list))
-    ):
+    if len(declared) == 1 and declared[0][1] == "*" and len(given) > 1:
+        # An op whose only operand is a list is given its items.
         given = [list(given)]
     if len(given) > len(declared):
         names = ", ".join(name for name, _ in declared) or "none"
         raise OpError(f"{what}: {len(given)} operands are given, it takes {len(declared)}: {names}")
     lined = [*given, *[None] * (len(declared) - len(given))]
-    for (name, mark), value in zip(declared, lined, strict=True):
+    for at, ((name, mark), value) in enumerate(zip(declared, lined, strict=True)):
         if value is None and mark == "":
-            raise OpError(f"{what}: the operand `{name}` is missing")
+            raise OpError(f"{what}: the operand `{name}` is {'null' if at < len(given) else 'missing'}")
         if mark == "*" and not isinstance(value, list):
             raise OpError(f"{what}: the operand `{name}` is a list, not {describe(value)}")
     return lined
@@ -50,12 +46,16 @@ def as_tensor(build: Builder, what: str, value: Value, like: DType | None = None
         if like is not None and (like.is_float or kind is not DType.FLOAT32):
             kind = like
         return number(build, value, kind)
+    raise OpError(f"{what}: a tensor is needed, this is {describe(value)}{way_out(value)}")
+
+
+def way_out(value: Value) -> str:
+    """How to get a tensor out of a list or record."""
     if isinstance(value, dict) and value:
-        first = next(iter(value))
-        raise OpError(f"{what}: a tensor is needed, this is {describe(value)}; take a field, as in `.{first}`")
+        return f"; take a field, as in `.{next(iter(value))}`"
     if isinstance(value, list) and value:
-        raise OpError(f"{what}: a tensor is needed, this is {describe(value)}; take an item, as in `[0]`")
-    raise OpError(f"{what}: a tensor is needed, this is {describe(value)}")
+        return "; take an item, as in `[0]`"
+    return ""
 
 
 def apply_op(build: Builder, op: Op, given: Sequence[Value]) -> Value:
@@ -82,4 +82,4 @@ def as_operand(what: str, value: Value) -> Any:
     """A tensor or number, as arithmetic takes them. Raises `OpError`."""
     if isinstance(value, (Tensor, bool, int, float, Dim)):
         return value
-    raise OpError(f"{what}: a tensor is needed, this is {describe(value)}")
+    raise OpError(f"{what}: a tensor is needed, this is {describe(value)}{way_out(value)}")

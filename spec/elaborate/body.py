@@ -30,19 +30,30 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """A parameter that a body owns. ``owner`` identifies the owning node: equal for two calls of one part only."""
+    """A parameter that a body owns.
+
+    ``owner`` identifies the owning node: equal for two calls of one part only. ``spans`` are the places of the calls
+    that lead to it, outermost first, and of the node itself.
+    """
 
     key: Key
     owner: tuple[Any, ...]
     parameter: Parameter
-    span: Span
+    spans: tuple[Span, ...]
 
-    def under(self, base: Key, caller: tuple[Any, ...]) -> Owned:
+    def under(self, base: Key, caller: tuple[Any, ...], *spans: Span) -> Owned:
         """The same ownership, seen by a caller; that of a part does not depend on who calls it."""
         if self.key.absolute:
             return self
         key = self.key.under(base)
-        return Owned(key, (*caller, *self.owner), replace(self.parameter, path=key.path), self.span)
+        return Owned(key, (*caller, *self.owner), replace(self.parameter, path=key.path), (*spans, *self.spans))
+
+    def apart(self, other: Owned) -> tuple[Span, Span]:
+        """Where the ways to this parameter and to the other one part: the places of the two calls or nodes."""
+        for mine, theirs in zip(self.spans, other.spans, strict=False):
+            if mine != theirs:
+                return mine, theirs
+        return self.spans[0], other.spans[0]
 
 
 def join(prefix: str, path: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ...compiler.ir import AnyDim, TensorType
+from ...compiler.ir.dims import decide, maximum, minimum
 from ...compiler.ops.control import Call
 from ...compiler.ops.tensor import Tensor, apply
 from ..diagnostics import SpecError, error_at, suggest
@@ -17,11 +18,11 @@ from ..model.operands import Operand
 from ..model.types import TensorType as DeclaredTensor
 from ..source import Span
 from .body import Body, Function, Key, Slot
-from .context import Context, check_nodes
+from .context import DEEPEST_CALLS, MOST_FUNCTIONS, MOST_VALUES, Context, check_nodes
 from .fields import read_value
 from .scope import Scope
 from .types import Binder, fill, placeholder, tensor_type
-from .values import Poisoned, Value, describe, leaves, map_leaves, signature
+from .values import Named, Poisoned, Value, describe, leaves, map_leaves, signature
 
 
 class Module(Protocol):
@@ -78,14 +79,17 @@ def given_inputs(callee: Callee, operands: Value | None, positional: bool, span:
                 hint = suggest(key, names) or f"its inputs: {', '.join(names) or 'none'}"
                 raise error_at(span, f"`{callee.name}` has no input `{key}`", hint)
         return dict(operands)
-    values = operands if isinstance(operands, list) and not _takes_list_first(callee) else [operands]
+    values = operands if isinstance(operands, list) else [operands]
+    if _takes_list(callee) and not (len(values) == 1 and isinstance(values[0], list)):
+        # The only input is a list, which may be written as one.
+        values = [values]
     if len(values) > len(names):
         listed = ", ".join(names) or "none"
         raise error_at(span, f"`{callee.name}` takes {len(names)} inputs ({listed}), {len(values)} are given")
     return dict(zip(names, values, strict=False))
 
 
-def _takes_list_first(callee: Callee) -> bool:
+def _takes_list(callee: Callee) -> bool:
     first = next(iter(callee.declared.values()), None)
     return first is not None and first.count is not None and len(callee.declared) == 1
 
@@ -109,15 +113,33 @@ def match_inputs(
         counts[name] = _count(inner, declaration)
         _match(binder, f"`{callee.name}`: the input `{name}`", declaration, counts[name], value)
         values[name] = value
-    binder.solve()
-    for name, declaration in callee.declared.items():
 
-        def make(declared: DeclaredTensor) -> TensorType:
-            return tensor_type(declared, inner.evaluate, scope.compute)
+    def make(declared: DeclaredTensor) -> TensorType:
+        return tensor_type(declared, inner.evaluate, scope.compute)
 
-        with scope.errors_at(span):
+    with scope.errors_at(span):
+        binder.solve()
+        _check_bounds(scope, callee, inner.symbols, span)
+        for name, declaration in callee.declared.items():
             values[name] = fill(declaration.type, counts[name], values[name], make, scope.body.build)
     return values, inner.symbols
+
+
+def _check_bounds(scope: Scope, callee: Callee, symbols: Mapping[str, AnyDim], span: Span) -> None:
+    """The `dims` of a sub-model hold for its calls. What cannot be decided becomes a guard. Raises SpecError."""
+    dims: Any = getattr(callee.module, "dims", None) or {}
+    home = Scope(callee.context, scope.body, scope.collector)
+    for name in dims:
+        size = symbols.get(name)
+        if size is None:
+            continue
+        low, high = (home.static(bound, "a bound") for bound in dims[name])
+        if not all(isinstance(bound, int) for bound in (low, high)):
+            raise error_at(dims.key_span(name), f"the bounds of {name} are whole numbers")
+        if decide(size, "<", low) or decide(size, ">", high):
+            raise error_at(span, f"`{callee.name}`: {name} is {size} here; it lies from {low} to {high}")
+        scope.body.shapes.same(maximum(size, low), size, name)
+        scope.body.shapes.same(minimum(size, high), size, name)
 
 
 def _count(scope: Scope, declaration: Any) -> int | None:
@@ -160,6 +182,7 @@ def module_scope(caller: Scope, callee: Callee) -> Scope:
         collector=caller.collector,
         statics=dict(callee.statics),
         chain=caller.chain,
+        module=callee.module,
     )
 
 
@@ -168,22 +191,23 @@ def call(scope: Scope, callee: Callee, given: Mapping[str, Value], span: Span, l
     values, symbols = match_inputs(scope, callee, given, span)
     function = _function(scope, callee, values, symbols, span, label, run)
     scope.place(span, label)
-    return emit_call(scope.body, function, values, callee.base, callee.owner, span)
+    return emit_call(scope.body, callee, function, values, span)
 
 
-def emit_call(
-    body: Body, function: Function, values: Mapping[str, Value], base: Key | None, owner: tuple[Any, ...], span: Span
-) -> Value:
+def emit_call(body: Body, callee: Callee, function: Function, values: Mapping[str, Value], span: Span) -> Value:
     """Append the call node; enter the parameters that the function owns and needs. Raises SpecError."""
+    name, base, owner = callee.name, callee.base, callee.owner
     if base is None:
         if any(not owned.key.absolute for owned in function.owned):
-            raise error_at(span, f"`{function.name}` owns parameters, so the node needs a `name` or a `path`")
+            raise error_at(span, f"`{name}` owns parameters, so the node needs a `name` or a `path`")
         base = Key("")
     for owned in function.owned:
-        body.owned.append(owned.under(base, owner))
+        body.owned.append(owned.under(base, owner, span))
     body.expanded += function.nodes
     check_nodes(body.expanded, span)
     operands = [tensor for value in values.values() for tensor in leaves(value)]
+    if max(len(operands), len(function.graph.outputs)) > MOST_VALUES:
+        raise error_at(span, f"`{name}` takes or gives more than {MOST_VALUES} tensors", limit="values")
     known = function.graph.inputs[len(operands) :]
     for key, value in zip(function.parameters, known, strict=True):
         operands.append(body.parameter(key.under(base), value.type))
@@ -215,16 +239,20 @@ def _function(
     outputs = callee.outputs
     identity = (id(callee.module), callee.context, None if outputs is None else tuple(outputs.items()))
     key = (identity, signature(dict(callee.statics)), signature(dict(values)))
+    for at, (active, name, _) in enumerate(program.active):
+        if active == identity:
+            path = " -> ".join([*(called for _, called, _ in program.active[at:]), name])
+            raise error_at(span, f"the block `{callee.name}` calls itself: {path}", limit="block-recursion")
     if key in program.built:
         function = program.built[key]
         if function is None:
             raise Poisoned
         return function
-    for active, name, _ in program.active:
-        if active == identity:
-            names = [name for _, name, _ in program.active]
-            path = " -> ".join([*names[names.index(name) :], name])
-            raise error_at(span, f"the block `{callee.name}` calls itself: {path}", limit="block-recursion")
+    if len(program.active) >= DEEPEST_CALLS:
+        raise error_at(span, f"blocks call each other more than {DEEPEST_CALLS} deep", limit="call-depth")
+    if len(program.functions) >= MOST_FUNCTIONS:
+        message = f"blocks are called with more than {MOST_FUNCTIONS} different args and operand types"
+        raise error_at(span, message, limit="functions")
     program.built[key] = None
     program.active.append((identity, callee.name, span))
     try:
@@ -252,7 +280,7 @@ def _build(
     inner.names = {name: map_leaves(value, lambda t: inner.body.input(t.type)) for name, value in values.items()}
     for name, static in (callee.let or {}).items():
         try:
-            inner.statics[name] = read_value(inner, static, frozenset())
+            inner.statics[name] = read_value(inner, static)
         except SpecError as error:
             inner.report(error)
             raise Poisoned from None
@@ -266,14 +294,30 @@ def _build(
 
 
 def _picked(inner: Scope, callee: Callee) -> Value:
+    """The nodes of a sub-model that a part takes instead of its outputs. Raises SpecError."""
     picked = {}
     for name, reference in (callee.outputs or {}).items():
-        value = inner.names.get(str(reference))
-        if value is None:
-            message = f"the model `{callee.name}` has no node called `{reference}`"
-            raise error_at(reference.span, message, suggest(str(reference), inner.names))
-        picked[name] = value.value if hasattr(value, "parameters") else value
+        first, *fields = str(reference).split(".")
+        if first not in inner.names:
+            message = f"the model `{callee.name}` has no node called `{first}`"
+            raise error_at(reference.span, message, suggest(first, inner.names))
+        value = inner.names[first]
+        value = value.value if isinstance(value, Named) else value
+        for field in fields:
+            value = _field(callee, reference, value, field)
+        picked[name] = value
     return picked
+
+
+def _field(callee: Callee, reference: Any, value: Value, field: str) -> Value:
+    if value is None:
+        return None
+    if isinstance(value, dict) and field in value:
+        return value[field]
+    if isinstance(value, list) and field.isdigit() and int(field) < len(value):
+        return value[int(field)]
+    message = f"`{reference}` of the model `{callee.name}`: {describe(value)} has no `{field}`"
+    raise error_at(reference.span, message, suggest(field, value) if isinstance(value, dict) else None)
 
 
 def _wish(name: str) -> str:

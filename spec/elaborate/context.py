@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...compiler.ir import DType, Graph, Guard, Loc, Parameter, Shapes
+from ...compiler.ir import DType, Graph, Guard, Loc, Parameter, Shapes, TensorType
+from ...compiler.ops.tensor import Tensor
 from ..diagnostics import Collector, error_at
+from ..formula.ast import Expr
+from ..formula.errors import FormulaError
+from ..formula.functions import LONGEST_LIST
 from ..load import LoadedDocument
-from ..model.parts import PartDecl
+from ..model.blocks import Block
+from ..model.parts import OpPart, PartDecl
 from ..source import Span
 from .body import Body, Function, Key, Owned
+from .references import block_names, find_block
 from .values import Named
 
 MOST_NODES = 10**6
 """Nodes of a program with every call expanded."""
+MOST_FUNCTIONS = 20_000
+"""Blocks with different args or operand types; each is built apart."""
+DEEPEST_CALLS = 24
+"""Blocks that call each other."""
+MOST_VALUES = 10_000
+"""Tensors that one call takes or gives."""
+MOST_ITEMS = 10_000_000
+"""Items of all lists that the formulas of a program make or walk."""
+TOO_MANY_ITEMS = f"the lists of this document have more than {MOST_ITEMS} items, all formulas together"
 
 
 @dataclass(slots=True)
@@ -23,7 +38,9 @@ class ProgramBuilder:
     """What all scopes of one program share.
 
     ``functions`` are cached by (block, args, operand types); `start_entry` forgets them, for entries have symbols of
-    their own. ``training`` is true in training graphs.
+    their own. ``training`` is true in training graphs. ``ops`` are known by op class and fields. ``items`` counts what
+    the lists of formulas hold. ``unknown`` are names that a scope (by the id of its model) does not know: they are
+    reported already.
     """
 
     collector: Collector
@@ -37,6 +54,23 @@ class ProgramBuilder:
     owners: dict[str, Owned] = field(default_factory=dict)
     active: list[tuple[Any, str, Span]] = field(default_factory=list)
     contexts: list[Context] = field(default_factory=list)
+    ops: dict[Any, Any] = field(default_factory=dict)
+    items: int = 0
+    unknown: set[tuple[int, str]] = field(default_factory=set)
+
+    def spend(self, length: int, expr: Expr) -> None:
+        """Counts items of lists that formulas make or walk. Raises FormulaError when all together are too many."""
+        self.items += length
+        if self.items > MOST_ITEMS:
+            raise FormulaError(TOO_MANY_ITEMS, expr.start, expr.stop, limit="list")
+
+    def charge(self, length: int, span: Span) -> None:
+        """Counts items of a list that is kept or handed on. Raises SpecError."""
+        if length > LONGEST_LIST:
+            raise error_at(span, f"the lists here have more than {LONGEST_LIST} items", limit="list")
+        self.items += length
+        if self.items > MOST_ITEMS:
+            raise error_at(span, TOO_MANY_ITEMS, limit="list")
 
     def start_entry(self) -> None:
         """Symbols and guards of the last entry are done."""
@@ -62,16 +96,16 @@ class ProgramBuilder:
         if known is None:
             self.owners[path] = owned
         elif known.owner != owned.owner:
-            self.collector.report(
-                owned.span,
-                f"two nodes own the parameter `{path}`; the other one is at {known.span}",
-                "give one a `path` of its own, or make it a part to share it",
-            )
+            here, there = owned.apart(known)
+            if here == there:
+                message, hint = f"every iteration owns the parameter `{path}`", "a `path` with `$i` tells them apart"
+            else:
+                message = f"two nodes own the parameter `{path}`; the other one is at {there}"
+                hint = "give one a `path` of its own, or make it a part to share it"
+            self.collector.report(here, message, hint)
         elif known.parameter.type != owned.parameter.type:
-            self.collector.report(
-                owned.span,
-                f"the parameter `{path}` is {known.parameter.type} in one call and {owned.parameter.type} in another",
-            )
+            types = f"{known.parameter.type} in one call and {owned.parameter.type} in another"
+            self.collector.report(owned.spans[-1], f"the parameter `{path}` is {types}")
 
     def parameters(self) -> dict[str, Parameter]:
         """Every parameter by path, in order of construction."""
@@ -96,23 +130,17 @@ class Context:
     def __hash__(self) -> int:
         return id(self)
 
-    @property
-    def blocks(self) -> Mapping[str, Any]:
-        return self.loaded.document.blocks or {}
-
     def block_names(self) -> list[str]:
         """Every block that can be named here."""
-        own = list(self.blocks)
-        return own + [f"{name}.{block}" for name, inner in self.includes.items() for block in inner.blocks]
+        return block_names(self.loaded)
 
-    def find_block(self, name: str) -> tuple[Context, Any] | None:
+    def find_block(self, name: str) -> tuple[Context, Block] | None:
         """The block of that name and the document it belongs to; None if there is none."""
-        if name in self.blocks:
-            return self, self.blocks[name]
-        library, _, block = name.partition(".")
-        if library in self.includes and block in self.includes[library].blocks:
-            return self.includes[library], self.includes[library].blocks[block]
-        return None
+        found = find_block(self.loaded, name)
+        if found is None:
+            return None
+        library, block = found
+        return (self if library is None else self.includes[library]), block
 
 
 @dataclass(eq=False)
@@ -121,14 +149,41 @@ class Part:
 
     name: str
     declaration: PartDecl
+    context: Context
     base: Key
     inner: Context | None = None
-    parameters: dict[str, tuple[Key, Any]] = field(default_factory=dict)
+    parameters: dict[str, tuple[Key, TensorType]] = field(default_factory=dict)
     called: bool = False
+
+    @property
+    def is_op(self) -> bool:
+        return isinstance(self.declaration, OpPart)
 
     def named(self, body: Body) -> Named:
         """What the part's name stands for in a formula: no value, but its parameters."""
-        return Named(None, {name: body.parameter(key, type) for name, (key, type) in self.parameters.items()})
+        return Named(None, PartParameters(self, body))
+
+
+@dataclass(frozen=True, slots=True)
+class PartParameters(Mapping[str, Tensor]):
+    """The parameters of an op part as tensors of a body, in the compute dtype; made when asked for."""
+
+    part: Part
+    body: Body
+
+    def __getitem__(self, name: str) -> Tensor:
+        key, type = self.part.parameters[name]
+        tensor = self.body.parameter(key, type)
+        return tensor.cast(self.part.context.program.compute) if type.dtype.is_float else tensor
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.part.parameters
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.part.parameters)
+
+    def __len__(self) -> int:
+        return len(self.part.parameters)
 
 
 def check_nodes(count: int, span: Span) -> None:

@@ -15,6 +15,7 @@ from ...compiler.ir.dims import symbols as symbols_of
 from ...compiler.ops.tensor import Tensor
 from ..diagnostics import error_at, suggest
 from ..formula.ast import names as names_in
+from ..model.declarations import InputSource
 from ..model.formulas import Formula, StaticValue
 from ..model.types import AnyType, RecordType, TypeExpr
 from ..model.types import TensorType as DeclaredTensor
@@ -48,7 +49,7 @@ class EntryBuilder:
         """The scope of the entry with its inputs and states. Raises SpecError."""
         program = self.context.program
         program.start_entry()
-        scope = Scope(self.context, Body(program.shapes), program.collector)
+        scope = Scope(self.context, Body(program.shapes), program.collector, module=self.module)
         scope.symbols.update(self._symbols(scope))
         self.add_inputs(scope, self.module.inputs or {})
         for name, declaration in (self.context.loaded.document.state or {}).items():
@@ -131,7 +132,7 @@ class EntryBuilder:
     def _state(self, scope: Scope, name: str, declaration: Any) -> Any:
         count = None if declaration.count is None else whole(scope, declaration.count)
         types = self._types(scope, declaration.type, count)
-        initial = 0 if declaration.initial is None else read_value(scope, declaration.initial, frozenset())
+        initial = 0 if declaration.initial is None else read_value(scope, declaration.initial)
         if not isinstance(initial, (int, float)):
             raise error_at(declaration.span, f"a state begins with a number, not {describe(initial)}")
 
@@ -223,12 +224,14 @@ def plain_data(scope: Scope, declaration: Any) -> Any:
     """Declarations of `from` as plain data: numbers, texts, lists, dicts."""
     if isinstance(declaration, BaseModel):
         keys = type(declaration).model_fields
-        data = {
-            key: plain_data(scope, getattr(declaration, key)) for key in keys if getattr(declaration, key) is not None
-        }
+        given = [key for key in keys if getattr(declaration, key) is not None]
+        text = isinstance(declaration, InputSource) and declaration.text is not None
+        data = {key: plain_data(scope, getattr(declaration, key)) for key in given if not (text and key == "default")}
+        if isinstance(declaration, InputSource) and declaration.text is not None and declaration.default is not None:
+            data["default"] = scope.text(declaration.default.text_template())
         return data
     if isinstance(declaration, StaticValue):
-        return read_value(scope, declaration, frozenset({"*"} if declaration.value == "" else ()))
+        return read_value(scope, declaration)
     if isinstance(declaration, Formula):
         return scope.static(declaration, "this")
     return str(declaration) if isinstance(declaration, str) else declaration

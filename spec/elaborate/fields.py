@@ -2,118 +2,146 @@
 
 from __future__ import annotations
 
-import types
-import typing
-from collections.abc import Callable, Mapping
-from enum import Enum
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from ...compiler.ir import Dim, DType
+from ...compiler.ir import Dim, DType, Undecided
+from ...compiler.ir.dims import decide
 from ..diagnostics import Diagnostic, SpecError, error_at, error_of, suggest
+from ..formula.functions import weight
 from ..model.declarations import ArgDecl
-from ..model.formulas import StaticValue
+from ..model.formulas import StaticFormula, StaticValue
 from ..source import Span
-from .scope import Ref, Scope, has_tensor
-from .values import Value, describe
+from .forms import ANY_WORD, form_of, takes_dtype, words_of
+from .scope import Ref, Scope
+from .values import Value, describe, signature
+from .vocabulary import Declared, find_op, op_names
+
+NO_WORDS: frozenset[str] = frozenset()
+TEXT = frozenset({ANY_WORD})
 
 
-@cache
-def words_of(annotation: Any) -> frozenset[str]:
-    """The words that a field's type admits; every word if it is a plain text."""
-    if annotation is str:
-        return frozenset({"*"})
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return frozenset({*(str(member.value) for member in annotation), *(("float",) if annotation is DType else ())})
-    origin = typing.get_origin(annotation)
-    if origin is typing.Literal:
-        return frozenset(word for word in typing.get_args(annotation) if isinstance(word, str))
-    if origin is typing.Annotated:
-        return words_of(typing.get_args(annotation)[0])
-    if origin in (typing.Union, types.UnionType, tuple, list):
-        return frozenset().union(*(words_of(inner) for inner in typing.get_args(annotation) if inner is not Ellipsis))
-    return frozenset()
+def read_value(
+    scope: Scope, value: StaticValue, words: frozenset[str] = NO_WORDS, what: str = "a static value"
+) -> Value:
+    """The static value of a field that also takes these words; ``what`` names it in errors. Raises SpecError."""
+    read = _read(scope, value, words, what)
+    if isinstance(read, (list, dict)):
+        scope.context.program.charge(weight(read), value.span)
+    return read
 
 
-def read_value(scope: Scope, value: StaticValue, words: frozenset[str]) -> Value:
-    """The static value of a field that also takes these words. Raises SpecError."""
+def _read(scope: Scope, value: StaticValue, words: frozenset[str], what: str) -> Value:
     raw = value.value
     if isinstance(raw, str):
         if raw in words:
             return raw
-        if "*" in words or "$" in raw:
+        if ANY_WORD in words:
             return scope.template(value.text_template())
-        return scope.static(value.formula(), "a field")
+        if "$" in raw:
+            return _inserted(scope, value)
+        return scope.static(value.formula(), what)
     if isinstance(raw, tuple):
-        return [read_value(scope, item, words) for item in raw]
+        return [_read(scope, item, words, what) for item in raw]
     if isinstance(raw, Mapping):
-        return {key: read_value(scope, item, words) for key, item in raw.items()}
+        return {key: _read(scope, item, words, what) for key, item in raw.items()}
     return raw
 
 
-def make_op(scope: Scope, declared: type[BaseModel], given: Mapping[str, StaticValue], spans: Any, span: Span) -> Any:
+def _inserted(scope: Scope, value: StaticValue) -> Value:
+    """`$name` in a field of words. Alone it is the value of the name, which may be a number if the field takes both."""
+    template = value.text_template()
+    if len(template.pieces) == 1 and isinstance(template.pieces[0], StaticFormula):
+        found = scope.static(template.pieces[0], "what a text inserts")
+        return str(found) if isinstance(found, Ref) else found
+    return scope.text(template)
+
+
+def make_op(scope: Scope, declared: Declared, given: Mapping[str, StaticValue], spans: Any, span: Span) -> Any:
     """An op or layer with its fields set from a node. All mistakes of the node in one SpecError."""
-    what = f"`{declared.name}`"  # type: ignore[attr-defined]
-    fields = {name: field for name, field in declared.model_fields.items() if name != "present"}
-    problems: list[Diagnostic] = []
+    problems = list(field_problems(declared, given, spans, span))
     values: dict[str, Any] = {}
     for key, value in given.items():
-        if key not in fields:
-            listed = ", ".join(fields) or "none"
-            hint = suggest(key, fields) or f"its fields: {listed}"
-            problems.append(Diagnostic(spans.key_span(key), f"{what} has no field `{key}`", hint))
+        if key not in field_names(declared):
             continue
         try:
-            values[key] = read_value(scope, value, words_of(_annotation(declared, key)))
+            values[key] = read_value(scope, value, words_of(declared, key), f"the field `{key}`")
         except SpecError as error:
             problems.extend(error.diagnostics)
-    for key, field in fields.items():
-        if field.is_required() and key not in given:
-            problems.append(Diagnostic(span, f"{what} needs the field `{key}`", f"{key}: ..."))
     if problems:
         raise error_of(problems)
+    frozen = {key: _frozen(value, scope, takes_dtype(declared, key)) for key, value in values.items()}
+    known = (declared, signature(values), scope.compute)
+    made = scope.context.program.ops.get(known)
+    if made is not None:
+        return made
     try:
-        return declared(**{key: _frozen(value, scope) for key, value in values.items()})
+        made = declared.model_validate(frozen, strict=True)
     except ValidationError as error:
-        raise error_of(_explain(what, problem, given, span, fields) for problem in error.errors()) from None
+        raise error_of(_explain(declared, error, given, values, span)) from None
+    except Undecided as error:
+        raise error_at(span, f"`{declared.name}`: {error}", "bound the sizes with `dims`") from None
+    scope.context.program.ops[known] = made
+    return made
 
 
-def _annotation(declared: type[BaseModel], key: str) -> Any:
-    return declared.model_fields[key].annotation
+@cache
+def field_names(declared: Declared) -> tuple[str, ...]:
+    """The fields that a person may set."""
+    return tuple(name for name in declared.model_fields if name != "present")
 
 
-def _frozen(value: Value, scope: Scope) -> Value:
+def field_problems(declared: Declared, given: Mapping[str, Any], spans: Any, span: Span) -> Iterator[Diagnostic]:
+    """Fields that the op does not have, and required ones that are missing."""
+    names = field_names(declared)
+    for key in given:
+        if key not in names:
+            hint = suggest(key, names) or f"its fields: {', '.join(names) or 'none'}"
+            yield Diagnostic(spans.key_span(key), f"`{declared.name}` has no field `{key}`", hint)
+    for key in names:
+        if declared.model_fields[key].is_required() and key not in given:
+            yield Diagnostic(span, f"`{declared.name}` needs the field `{key}`", f"{key}: {form_of(declared, key)}")
+
+
+def _frozen(value: Value, scope: Scope, is_dtype: bool) -> Value:
     if isinstance(value, list):
-        return tuple(_frozen(item, scope) for item in value)
-    if isinstance(value, str) and value == "float":
-        return scope.compute
+        return tuple(_frozen(item, scope, is_dtype) for item in value)
+    if is_dtype and isinstance(value, str):
+        return scope.compute if value == "float" else DType(value) if value in set(DType) else value
     return value
 
 
 def _explain(
-    what: str, problem: Any, given: Mapping[str, StaticValue], span: Span, fields: Mapping[str, Any]
-) -> Diagnostic:
-    place = problem["loc"]
-    key = str(place[0]) if place else ""
-    at = given[key].span if key in given else span
-    message = problem["msg"].removeprefix("Value error, ")
-    shown = problem.get("input")
-    value = "" if isinstance(shown, (dict, BaseModel)) else f", this is {describe_static(shown)}"
-    if not key:
-        return Diagnostic(at, f"{what}: {message}")
-    words = sorted(words_of(fields[key].annotation) - {"*"}) if key in fields else []
-    hint = (suggest(str(shown), words) if isinstance(shown, str) else None) or (
-        f"words it takes: {', '.join(words)}" if words else None
-    )
-    return Diagnostic(at, f"{what}: `{key}`: {message[:1].lower()}{message[1:]}{value}", hint)
+    declared: Declared,
+    error: ValidationError,
+    given: Mapping[str, StaticValue],
+    values: Mapping[str, Value],
+    span: Span,
+) -> Iterator[Diagnostic]:
+    """One mistake for each field, in the words of its declaration."""
+    told = set()
+    for problem in error.errors(include_url=False):
+        key = str(problem["loc"][0]) if problem["loc"] else ""
+        if key in told:
+            continue
+        told.add(key)
+        own = problem["msg"].removeprefix("Value error, ") if problem["type"] == "value_error" else None
+        if key not in given:
+            yield Diagnostic(span, own if own and own.startswith(f"{declared.name}:") else f"`{declared.name}`: {own}")
+            continue
+        value, words = values[key], words_of(declared, key) - {ANY_WORD}
+        hint = suggest(value, words) if isinstance(value, str) else None
+        expected = f"is {form_of(declared, key)}, not {describe_static(value)}"
+        yield Diagnostic(given[key].span, f"`{declared.name}`: `{key}` {expected}", hint)
 
 
 def describe_static(value: Any) -> str:
     """A static value as a person writes it."""
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(describe_static, value)) + "]"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(describe_static, value[:8])) + (", ...]" if len(value) > 8 else "]")
     return describe(value)
 
 
@@ -164,12 +192,11 @@ def read_arg(scope: Scope, declaration: ArgDecl, source: StaticValue, name: str)
     """One arg, checked against its declaration. Raises SpecError."""
     if declaration.type in ("block", "op", "text"):
         value: Value = scope.template(source.text_template())
-        if declaration.type != "text" and isinstance(value, str):
-            value = Ref(scope.context, value)
+        if declaration.type != "text":
+            value = value if isinstance(value, Ref) else Ref(scope.context, value)
+            _check_reference(value, declaration.type, name, source.span)
     else:
-        value = read_value(scope, source, frozenset())
-        if has_tensor(value):
-            raise error_at(source.span, f"the arg `{name}` is static, this is {describe(value)}")
+        value = read_value(scope, source, what=f"the arg `{name}`")
         if not _TESTS[declaration.type](value):
             raise error_at(source.span, f"the arg `{name}` is {declaration.type}, not {describe_static(value)}")
         if declaration.type == "float":
@@ -178,10 +205,22 @@ def read_arg(scope: Scope, declaration: ArgDecl, source: StaticValue, name: str)
     return value
 
 
+def _check_reference(found: Ref, kind: str, name: str, span: Span) -> None:
+    """Raises SpecError for an arg that names nothing of its kind; an arg of type `op` may name a block, too."""
+    context = found.context
+    if context.find_block(found.name) is not None or (kind == "op" and find_op(found.name) is not None):
+        return
+    choices = context.block_names() if kind == "block" else [*op_names(), *context.block_names()]
+    hint = suggest(found.name, choices)
+    if kind == "block":
+        hint = hint or f"blocks: {', '.join(choices) or 'none'}"
+    raise error_at(span, f"the arg `{name}` names the {kind} `{found.name}`, which there is not", hint)
+
+
 def check_arg(scope: Scope, declaration: ArgDecl, value: Value, name: str, span: Span) -> None:
     """Choices and bounds of an arg. Raises SpecError."""
     if declaration.choices is not None:
-        words = frozenset({"*"}) if declaration.type in ("text", "block", "op") else frozenset()
+        words = TEXT if declaration.type in ("text", "block", "op") else NO_WORDS
         choices = [read_value(scope, choice, words) for choice in declaration.choices]
         plain = value.name if isinstance(value, Ref) else value
         if plain not in choices:
@@ -189,9 +228,15 @@ def check_arg(scope: Scope, declaration: ArgDecl, value: Value, name: str, span:
             raise error_at(
                 span, f"the arg `{name}` is one of {listed}, not {plain}", suggest(str(plain), map(str, choices))
             )
-    for bound, word, outside in ((declaration.min, "at least", "<"), (declaration.max, "at most", ">")):
+    for bound, word, sign in ((declaration.min, "at least", ">="), (declaration.max, "at most", "<=")):
         if bound is None:
             continue
-        limit = read_value(scope, bound, frozenset())
-        if value < limit if outside == "<" else value > limit:
-            raise error_at(span, f"the arg `{name}` is {word} {limit}, not {value}")
+        limit = read_value(scope, bound)
+        if not _TESTS["float"](limit) or declaration.type not in ("int", "float"):
+            raise error_at(bound.span, "`min` and `max` are numbers, for args of type int or float")
+        if isinstance(value, Dim):
+            inside = isinstance(limit, int) and decide(value, sign, limit)
+        else:
+            inside = value >= limit if sign == ">=" else value <= limit
+        if not inside:
+            raise error_at(span, f"the arg `{name}` is {word} {limit}, not {describe(value)}")

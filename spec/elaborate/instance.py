@@ -13,6 +13,7 @@ from ..source import Span
 from .body import Body, Key, join
 from .context import Context, Part, ProgramBuilder
 from .fields import read_args, read_value
+from .ops import checked_path
 from .scope import Scope
 from .values import Poisoned
 
@@ -43,7 +44,7 @@ def instantiate(
     values = _read(caller or home, home, document.args or {}, own, chosen, given, what, spans, span)
     context.statics.update(values)
     for name, static in (document.let or {}).items():
-        context.statics[name] = read_value(home, static, frozenset())
+        context.statics[name] = read_value(home, static)
     for name, declaration in (document.parts or {}).items():
         try:
             context.parts[name] = _part(context, home, name, declaration)
@@ -105,10 +106,10 @@ def _variant(loaded: LoadedDocument, variant: str | None, span: Span) -> Mapping
 
 def _part(context: Context, home: Scope, name: str, declaration: Any) -> Part:
     path = declaration.path
-    if isinstance(declaration, ModelPart):
-        text = name if path is None else home.text(path)
-    else:
-        text = name if path is None or path.prefix is None else home.text(path.prefix)
+    written = path if isinstance(declaration, ModelPart) or path is None else path.prefix
+    text = name if written is None else home.text(written)
+    if written is not None and text != ".":
+        checked_path(text, written.span)
     base = Key(join(context.root.path, "" if text == "." else text), absolute=True)
     if isinstance(declaration, OpPart) and path is not None and path.each is not None:
         base = context.root
@@ -117,4 +118,4 @@ def _part(context: Context, home: Scope, name: str, declaration: Any) -> Part:
         model = load_model(context.loaded, declaration.model)
         variant = None if declaration.variant is None else str(declaration.variant)
         inner = instantiate(context.program, model, base, declaration.fields, home, declaration.span, variant)
-    return Part(name, declaration, base, inner)
+    return Part(name, declaration, context, base, inner)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...compiler.ir import AnyDim, Dim, DType, Graph, TensorType
+from ...compiler.ir.dims import LIMIT, decide
 from ...compiler.ops import functional as F
 from ...compiler.ops.control import Scan
 from ...compiler.ops.tensor import Tensor, apply, full
@@ -33,7 +34,7 @@ def repeat_count(scope: Scope, formula: Any) -> int:
 
 
 def repeat(
-    count: int,
+    iterations: Iterable[int],
     carry: Mapping[str, Value],
     outputs: Iterable[str] | None,
     once: Callable[[int, Mapping[str, Value]], Value],
@@ -47,14 +48,10 @@ def repeat(
     check_carry(carry, names, span)
     carried = dict(carry)
     collected: list[Value] = []
-    for i in range(count):
+    for i in iterations:
         value = once(i, carried)
-        if names is None:
-            collected.append(value)
-            carried = {name: value for name in carried}
-        else:
-            collected.append(value)
-            carried = {name: value[name] for name in carried}
+        collected.append(value)
+        carried = {name: value if names is None else value[name] for name in carried}
     if names is None:
         return next(iter(carried.values())) if carried else collected
     return {name: carried[name] if name in carried else [value[name] for value in collected] for name in names}
@@ -99,6 +96,8 @@ def scan(
     over = {name: scope.operand(operand) for name, operand in (declaration.over or {}).items()}
     with scope.errors_at(span):
         sequences = {name: map_leaves(value, lambda t: _to_front(t, axis)) for name, value in over.items()}
+    for name, value in over.items():
+        _check_sequence(name, value, declaration)
     steps = Steps(
         _length(scope, declaration, sequences, span),
         axis,
@@ -142,12 +141,26 @@ def _length(scope: Scope, declaration: ScanDecl, sequences: Mapping[str, Value],
         steps = scope.static(declaration.steps, "`steps`")
         if not isinstance(steps, (int, Dim)) or isinstance(steps, bool):
             raise error_at(declaration.steps.span, f"`steps` is a whole number, not {describe(steps)}")
-        if steps < 1:
-            raise error_at(declaration.steps.span, f"`steps` is 1 or more, not {steps}")
+        if not decide(steps, ">=", 1):
+            hint = None if isinstance(steps, int) else "bound the sizes with `dims`"
+            raise error_at(declaration.steps.span, f"`steps` is 1 or more, not {steps}", hint)
+        if decide(steps, ">", LIMIT):
+            raise error_at(declaration.steps.span, f"`steps` is {LIMIT} at most, not {steps}", limit="steps")
         return steps
     if not walked:
         raise error_at(span, "`scan` has nothing to walk over", "give `over` a tensor, or `steps`")
     return walked[0]
+
+
+def _check_sequence(name: str, value: Value, declaration: ScanDecl) -> None:
+    """What is walked over is made of tensors. Raises SpecError."""
+    if isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_sequence(name, item, declaration)
+    elif value is not None and not isinstance(value, Tensor):
+        assert declaration.over is not None
+        span = declaration.over.key_span(name)
+        raise error_at(span, f"`over` walks along tensors, `{name}` is {describe(value)}", "give it with `in`")
 
 
 def _to_front(tensor: Tensor, axis: int) -> Tensor:
@@ -222,7 +235,9 @@ class _Loop:
             if signature(before) != signature(fields[name]):
                 was = ", ".join(str(t.type) for t in leaves(before)) or describe(before)
                 now = ", ".join(str(t.type) for t in leaves(fields[name])) or describe(fields[name])
-                raise error_at(self.span, f"`{name}` is carried, so its type must not change: {was} becomes {now}")
+                message = f"`{name}` is carried, so its type must not change: {was} becomes {now}"
+                hint = "declare the type of the input" if not list(leaves(before)) else None
+                raise error_at(self.span, message, hint)
 
     def _masked(self, fields: Mapping[str, Value], carried: Mapping[str, Value], alive: Tensor) -> dict[str, Value]:
         """Past the end of a sequence, carried values stay and stacked outputs are zero."""
@@ -230,7 +245,10 @@ class _Loop:
         for name, value in fields.items():
             old = iter(leaves(carried[name])) if name in carried else None
 
-            def keep(new: Tensor, old: Any = old) -> Tensor:
+            def keep(new: Tensor, old: Any = old, name: str = name) -> Tensor:
+                if new.rank < 1:
+                    hint = "its first axis is that of `lengths`"
+                    raise error_at(self.span, f"with `lengths` `{name}` needs an axis, it is {new.type}", hint)
                 other = next(old) if old is not None else full(new.build, new.shape, 0, new.dtype)
                 mask = alive.reshape(*alive.shape, *(1,) * (new.rank - 1)).broadcast_to(new.shape)
                 return F.where(mask, new, other)
@@ -241,7 +259,7 @@ class _Loop:
     def _until(self, region: Scope, fields: Mapping[str, Value], carried: Mapping[str, Value]) -> Tensor | None:
         if self.declaration.until is None:
             return None
-        seen = replace(region, names={name: fields[name] for name in carried})
+        seen = replace(region, names={name: fields[name] for name in carried}, module=None)
         until = seen.evaluate(self.declaration.until)
         if not (isinstance(until, Tensor) and until.type == TensorType(DType.BOOL, ())):
             raise error_at(self.declaration.until.span, f"`until` is one bool, not {describe(until)}", "all(done)")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...compiler.ir import DType, Op, OpError, Parameter, TensorType
-from ...compiler.ops.tensor import Tensor
+from ...compiler.ir import DType, Op, OpError, Parameter, Shape, TensorType
+from ...compiler.ir.dims import decide
+from ...compiler.ir.types import check_size
+from ...compiler.ops.tensor import Tensor, number
 from ..diagnostics import error_at, suggest
 from ..layers.base import Layer
 from ..source import Span
@@ -15,6 +18,8 @@ from .application import apply_op, as_tensor, line_up, operand_names
 from .body import Key, Owned, join
 from .scope import Scope
 from .values import Named, Value, map_leaves
+
+PATH = re.compile(r"[\w/:-]+(\.[\w/:-]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +62,48 @@ def run_op(
     """The value of an op node. ``each`` places single parameters, ``compute`` names a dtype. Raises SpecError."""
     scope = site.scope
     scope.place(site.span, site.label)
+    dtype = None if compute is None else _float_dtype(*compute)
     with scope.errors_at(site.span):
         names = [*op.operands, *(f"{name}?" for name in op.owned)] if isinstance(op, Layer) else list(op.operands)
         values = operands if positional else _by_name(site, op.name, names, operands)
+        if scope.context.program.training and not isinstance(op, Layer):
+            values = _with_random_counter(scope, names, values)
         before = None
-        if compute is not None:
-            values, before = _cast_in(values, compute)
+        if dtype is not None:
+            values, before = _cast_in(values, dtype)
         if isinstance(op, Layer):
-            named = _run_layer(site, op, line_up(op.name, names, values), base, each)
+            named = _run_layer(site, op, line_up(op.name, names, values), base, each, dtype)
         else:
             named = Named(apply_op(scope.body.build, op, values))
         if before is not None:
-            named = Named(
-                map_leaves(named.value, lambda t: t.cast(before) if t.dtype.is_float else t), named.parameters
-            )
+            back = map_leaves(named.value, lambda t: t.cast(before) if t.dtype.is_float else t)
+            named = Named(back, named.parameters)
         return named
+
+
+def _float_dtype(span: Span, word: str) -> DType:
+    floats = [dtype.value for dtype in DType if dtype.is_float]
+    if word not in floats:
+        raise error_at(span, f"`compute` is a float dtype, not `{word}`", suggest(word, floats) or ", ".join(floats))
+    return DType(word)
+
+
+def _with_random_counter(scope: Scope, names: list[str], values: list[Value]) -> list[Value]:
+    """In a training graph the seed and the counter of random numbers may be left out; training has its own."""
+    given = {name: value for (name, _), value in zip(operand_names(names), values, strict=False)}
+    missing = [name for name in ("seed", "step") if name in names and given.get(name) is None]
+    if not missing or len(values) > len(names):
+        return values
+    zero = number(scope.body.build, 0, DType.INT64)
+    return [zero if name in missing else given.get(name) for name, _ in operand_names(names)]
+
+
+def checked_path(text: str, span: Span) -> str:
+    """A path of parameters: segments joined with dots. Raises SpecError."""
+    if not PATH.fullmatch(text):
+        hint = "letters, digits and `_`, `-`, `/`, `:` in segments joined with single dots"
+        raise error_at(span, f"`{text[:60]}` is not a path of parameters", hint)
+    return text
 
 
 def _by_name(site: Site, what: str, names: list[str], operands: Mapping[str, Value]) -> list[Value]:
@@ -83,17 +115,21 @@ def _by_name(site: Site, what: str, names: list[str], operands: Mapping[str, Val
     return [operands.get(name) for name in declared]
 
 
-def _cast_in(values: list[Value], compute: tuple[Span, str]) -> tuple[list[Value], DType | None]:
-    span, word = compute
-    floats = [dtype.value for dtype in DType if dtype.is_float]
-    if word not in floats:
-        raise error_at(span, f"`compute` is a float dtype, not `{word}`", suggest(word, floats) or ", ".join(floats))
+def _cast_in(values: list[Value], dtype: DType) -> tuple[list[Value], DType | None]:
+    """Float operands in another dtype, and the dtype that they had."""
     found = [value.dtype for value in values if isinstance(value, Tensor) and value.dtype.is_float]
-    cast = [map_leaves(value, lambda t: t.cast(DType(word)) if t.dtype.is_float else t) for value in values]
+    cast = [map_leaves(value, lambda t: t.cast(dtype) if t.dtype.is_float else t) for value in values]
     return cast, found[0] if found else None
 
 
-def _run_layer(site: Site, layer: Layer, lined: list[Value], base: Key | None, each: Mapping[str, str] | None) -> Named:
+def _run_layer(
+    site: Site,
+    layer: Layer,
+    lined: list[Value],
+    base: Key | None,
+    each: Mapping[str, str] | None,
+    compute: DType | None,
+) -> Named:
     scope = site.scope
     build = scope.body.build
     count = len(layer.operands)
@@ -106,22 +142,29 @@ def _run_layer(site: Site, layer: Layer, lined: list[Value], base: Key | None, e
         operand = given.pop(spec.name, None)
         if operand is not None:
             tensor = as_tensor(build, layer.name, operand)
-            if tensor.shape != spec.shape:
+            if not _may_be(tensor.shape, spec.shape):
                 raise OpError(f"{layer.name}: `{spec.name}` is {type}, given is {tensor.type}")
             parameters[spec.name] = tensor
             continue
         key = _key(site, layer, spec.name, base, each)
         site.used[spec.name] = (key, type)
-        parameters[spec.name] = own_parameter(scope, key, type, spec.init, spec.trainable, site.owner, site.span)
+        tensor = own_parameter(scope, key, type, spec.init, spec.trainable, site.owner, site.span)
+        parameters[spec.name] = tensor.cast(compute or scope.compute) if tensor.dtype.is_float else tensor
     for name, value in given.items():
         if value is not None:
             raise OpError(f"{layer.name}: it has no parameter `{name}` with these fields")
-    if each is not None:
-        for name in each:
-            if name not in layer.owned:
-                hint = suggest(name, layer.owned)
-                raise error_at(site.span, f"`{layer.name}` has no parameter `{name}` to place", hint)
+    for name in each or ():
+        if name not in layer.owned:
+            hint = suggest(name, layer.owned) or f"its parameters: {', '.join(layer.owned)}"
+            raise error_at(site.span, f"`{layer.name}` has no parameter `{name}` to place", hint)
     return Named(layer.lower(build, *tensors, **parameters), parameters)
+
+
+def _may_be(shape: Shape, wanted: Shape) -> bool:
+    """Whether two shapes are equal for some allowed sizes; the layer guards what is not sure."""
+    return len(shape) == len(wanted) and all(
+        decide(a, "==", b) is not False for a, b in zip(shape, wanted, strict=True)
+    )
 
 
 def _key(site: Site, layer: Layer, name: str, base: Key | None, each: Mapping[str, str] | None) -> Key:
@@ -136,11 +179,13 @@ def _key(site: Site, layer: Layer, name: str, base: Key | None, each: Mapping[st
 def own_parameter(
     scope: Scope, key: Key, type: TensorType, init: Any, trainable: bool, owner: tuple[Any, ...], span: Span
 ) -> Tensor:
-    """Enter a parameter of this body; gives it in the compute dtype (16-bit storage is cast, float64 too)."""
-    for size in type.shape:
-        if not isinstance(size, int):
-            raise OpError(f"the shape of a parameter is known when the spec is read, this is {type}")
+    """Enter a parameter of this body; gives it as it is stored. Raises `OpError` for sizes that are not known."""
+    if not type.is_static:
+        raise OpError(f"the shape of a parameter is known when the spec is read, this is {type}")
+    try:
+        check_size(type)
+    except ValueError as error:
+        raise OpError(str(error)) from None
     parameter = Parameter(key.path, type, init, trainable)
-    scope.body.owned.append(Owned(key, owner, parameter, span))
-    tensor = scope.body.parameter(key, type)
-    return tensor.cast(scope.compute) if type.dtype.is_float else tensor
+    scope.body.owned.append(Owned(key, owner, parameter, (span,)))
+    return scope.body.parameter(key, type)

@@ -17,10 +17,10 @@ from ..source import Source
 from ..weights.matching import PathPattern
 from .body import Body
 from .context import Context, ProgramBuilder
+from .declared import read_initializer
 from .entries import ROOT, EntryBuilder, declared_symbols, whole
 from .instance import instantiate
 from .names import check_names
-from .nodes import read_initializer
 from .scope import Scope
 from .training import check_training
 from .values import Poisoned
@@ -80,7 +80,7 @@ def elaborate(loaded: LoadedDocument, request: Request) -> Lowered:
     collector = Collector()
     storage, compute, keep = _precision(loaded, request)
     builder = ProgramBuilder(collector, compute, storage)
-    check_names(loaded, collector)
+    check_names(loaded, collector, builder.unknown)
     try:
         context = instantiate(builder, loaded, ROOT, request.args, None, at, request.variant)
     except SpecError as error:

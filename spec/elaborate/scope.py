@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...compiler.ir import AnyDim, DType, Loc, OpError
+from ...compiler.ir import AnyDim, DType, Loc, OpError, Undecided
 from ...compiler.ops.tensor import Tensor
-from ..diagnostics import Collector, Diagnostic, SpecError, error_at, error_of, suggest
-from ..formula.errors import FormulaError
+from ..diagnostics import Collector, SpecError, error_at, suggest
+from ..formula.errors import FormulaError, UnknownName
 from ..model.formulas import Formula, Text
 from ..model.operands import Operand, OperandList
 from ..source import Span
 from .body import Body
 from .formulas import TensorEvaluator
-from .values import Value, describe
+from .values import Poisoned, Value, describe
 
 if TYPE_CHECKING:
     from .context import Context
@@ -39,6 +39,7 @@ class Scope:
 
     ``statics`` are args and let, ``symbols`` dimension symbols, ``names`` inputs, params, constants, state and nodes.
     ``chain`` leads from the call of this scope outwards, for errors. ``broken`` says that a mistake was found in it.
+    ``module`` is the block, entry or document whose scope it is.
     """
 
     context: Context
@@ -49,8 +50,9 @@ class Scope:
     names: dict[str, Value] = field(default_factory=dict)
     chain: tuple[tuple[str, Span], ...] = ()
     iteration: int | None = None
-    later: frozenset[str] = frozenset()
+    later: Collection[str] = frozenset()
     broken: bool = False
+    module: object = None
 
     @property
     def compute(self) -> DType:
@@ -85,16 +87,23 @@ class Scope:
 
     def evaluate(self, formula: Formula) -> Value:
         """The value of a formula: a tensor, a list, a record, null or static. Raises SpecError."""
-        evaluator = TensorEvaluator(self.lookup, self.body.build, self.compute)
+        program = self.context.program
+        evaluator = TensorEvaluator(self.lookup, self.body.build, self.compute, program)
         try:
             return evaluator.value(formula.expr)
         except FormulaError as error:
             hint = error.hint
-            word = formula.text[error.start : error.stop]
-            if hint is None and "not known" in error.message:
-                hint = "it is defined further down" if word in self.later else suggest(word, self.known())
+            if isinstance(error, UnknownName):
+                if (id(self.module), error.name) in program.unknown:
+                    raise Poisoned from None
+                known = {*self.known(), *(("i",) if self.iteration is not None else ())}
+                hint = "it is defined further down" if error.name in self.later else suggest(error.name, known)
             span = formula.position(error.start, error.stop)
             raise error_at(span, error.message, hint, error.limit) from None
+        except (OpError, Undecided) as error:
+            raise error_at(formula.span, str(error)) from None
+        finally:
+            program.place_guards(self.context.file, formula.span)
 
     def static(self, formula: Formula, what: str) -> Value:
         """The value of a formula that is computed when the spec is read. Raises SpecError."""
@@ -147,7 +156,7 @@ class Scope:
         """OpErrors become mistakes at this place, and undecided equalities remember it."""
         try:
             yield
-        except OpError as error:
+        except (OpError, Undecided) as error:
             raise error_at(span, str(error)) from None
         finally:
             self.context.program.place_guards(self.context.file, span)
@@ -155,12 +164,7 @@ class Scope:
     def report(self, error: SpecError) -> None:
         """Note mistakes, with the calls that led here; one that several calls meet is noted once."""
         self.broken = True
-        known = {(d.span, d.message) for d in self.collector.diagnostics}
-        new = [d for d in error.diagnostics if (d.span, d.message) not in known]
-        if new:
-            self.collector.add(
-                error_of(Diagnostic(d.span, d.message, d.hint, d.chain or self.chain, d.limit) for d in new)
-            )
+        self.collector.add(error, self.chain)
 
 
 def has_tensor(value: Value) -> bool:

@@ -44,7 +44,7 @@ def check_training(
     if training is None:
         return
     collector = program.collector
-    scratch = ProgramBuilder(collector, program.compute, program.storage, training=True)
+    scratch = ProgramBuilder(collector, program.compute, program.storage, training=True, unknown=program.unknown)
     try:
         context = instantiate(scratch, loaded, ROOT, args, None, training.span, variant)
         entry = EntryBuilder(context, "train_step", loaded.document, given, {})
@@ -74,7 +74,7 @@ def check_training(
 
 def _run(scope: Scope, training: Any) -> None:
     for name, value in (training.let or {}).items():
-        scope.statics[name] = read_value(scope, value, frozenset())
+        scope.statics[name] = read_value(scope, value)
     if training.graph:
         run_graph(scope, _Graph(training.graph))
     if training.loss is not None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import EllipsisType
 
+import numpy as np
+
 from ...compiler.ir import AnyDim, Dim, DType, OpError, Shapes, TensorType, symbol
 from ...compiler.ir.dims import exact_quotient, floordiv
 from ...compiler.ir.dims import symbols as symbols_of
@@ -93,11 +95,12 @@ class Binder:
         if not isinstance(value, (int, Dim)) or isinstance(value, bool):
             raise error_at(equation.formula.span, f"a dim is a whole number, not {describe(value)}")
         if not unbound:
-            with_message = f"{equation.what}: {equation.formula.text}"
             try:
-                self.shapes.same(equation.size, value, with_message)
-            except OpError as error:
-                raise error_at(self.span, str(error)) from None
+                self.shapes.same(equation.size, value, "")
+            except OpError:
+                text = equation.formula.text
+                wanted = text if text == str(value) else f"{text}, which is {value}"
+                raise error_at(self.span, f"{equation.what}: {equation.size} is not {wanted}") from None
             return True
         if len(unbound) > 1 or not isinstance(value, Dim):
             return False
@@ -174,5 +177,21 @@ def fill(
             return {key: fill(inner, None, value[key], make, build) for key, inner in declared.fields.items()}
     if isinstance(declared, DeclaredTensor) and _is_number(value):
         type = make(declared)
+        check_number(value, type.dtype)
         return full(build, type.shape, value, type.dtype)  # type: ignore[arg-type]
     return value
+
+
+def check_number(value: Value, dtype: DType) -> None:
+    """Raises `OpError` for a number that a dtype does not hold: a fraction, one out of range, a bool among numbers."""
+    if isinstance(value, Dim):
+        fits = dtype is not DType.BOOL
+    elif isinstance(value, bool) or dtype is DType.BOOL:
+        fits = isinstance(value, bool) and dtype is DType.BOOL
+    elif dtype.is_float:
+        fits = True
+    else:
+        limits = np.iinfo(dtype.numpy)
+        fits = float(value).is_integer() and limits.min <= value <= limits.max
+    if not fits:
+        raise OpError(f"the number {describe(value)} is none of {dtype}")

@@ -65,8 +65,8 @@ def signature(value: Value) -> Any:
         return ("list", *map(signature, value))
     if isinstance(value, dict):
         return ("record", *((key, signature(item)) for key, item in value.items()))
-    # 1, 1.0 and True are equal in Python but not in a spec.
-    return (type(value).__name__, value)
+    # 1, 1.0 and True are equal in Python but not in a spec; 0.0 and -0.0 neither.
+    return (type(value).__name__, value.hex() if type(value) is float else value)
 
 
 def flatten(name: str, value: Value) -> Iterator[tuple[str, Tensor]]:

@@ -16,3 +16,11 @@ class FormulaError(Exception):
         self.stop = stop
         self.hint = hint
         self.limit = limit
+
+
+class UnknownName(FormulaError):
+    """A formula uses a name that nobody knows."""
+
+    def __init__(self, name: str, start: int, stop: int) -> None:
+        super().__init__(f"the name `{name}` is not known here", start, stop)
+        self.name = name

@@ -47,10 +47,25 @@ def checked(value: Any, expr: Binary | Compare | Call) -> Any:
     return value
 
 
+def weight(value: Any, most: int = LONGEST_LIST) -> int:
+    """The items of a list or record and of those within, each counted as often as it stands there; stops above `most`.
+
+    Lists share their items, so a few short ones can hold more than any memory once somebody walks them.
+    """
+    count = 0
+    pending = [value]
+    while pending and count <= most:
+        items = pending.pop()
+        count += len(items)
+        inner = items.values() if type(items) is dict else items
+        pending.extend([item for item in inner if type(item) is list or type(item) is dict])
+    return count
+
+
 def limited(length: int, expr: Expr) -> None:
     """Refuses lists that are too long, one by one or all of a formula together."""
     if length > LONGEST_LIST:
-        message = f"the lists of this formula have {length} items, at most {LONGEST_LIST} are allowed"
+        message = f"the lists of this formula have more than {LONGEST_LIST} items"
         raise FormulaError(message, expr.start, expr.stop, limit="list")
 
 

@@ -63,7 +63,7 @@ def parse_formula(text: str) -> Expr:
 
 
 class _Parser:
-    """One walk over the tokens. `levels` counts brackets and prefixes that are open; `depth` keeps that of each tree."""
+    """One walk over the tokens. `levels` counts brackets and prefixes that are open, `depth` is that of each tree."""
 
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens = tokens

@@ -30,8 +30,8 @@ from .ast import (
     Text,
     Unary,
 )
-from .errors import FormulaError
-from .functions import FUNCTIONS, checked, is_number, is_opaque, kind_of, limited
+from .errors import FormulaError, UnknownName
+from .functions import FUNCTIONS, checked, is_number, is_opaque, kind_of, limited, weight
 from .lexer import LARGEST_INTEGER
 
 Static: TypeAlias = Any
@@ -66,7 +66,7 @@ def evaluate_static(expr: Expr, lookup: Callable[[str], Static], functions: Func
 
 
 class Evaluator:
-    """Walks a formula. What concerns values alone stands in methods of its own, so that a subclass can add kinds of values."""
+    """Walks a formula. What concerns values alone is a method of its own: a subclass can add kinds of values."""
 
     def __init__(self, lookup: Callable[[str], Static], functions: Functions) -> None:
         self.lookup = lookup
@@ -74,9 +74,13 @@ class Evaluator:
         self.spent = 0  # items of the lists made so far; without this a short formula could fill the memory
 
     def spend(self, length: int, expr: Expr) -> None:
-        """Counts the items of a list that is about to be made."""
+        """Counts the items of a list that is made or walked."""
         self.spent += length
         limited(self.spent, expr)
+
+    def kind(self, value: Static) -> str:
+        """What a person calls the value."""
+        return kind_of(value)
 
     def value(self, expr: Expr) -> Static:
         match expr:
@@ -103,13 +107,15 @@ class Evaluator:
             case Attribute():
                 return self.attribute(expr)
             case ListExpr():
-                return [self.value(item) for item in expr.items]
+                made = [self.value(item) for item in expr.items]
+                self.spend(weight(made), expr)
+                return made
 
     def name(self, expr: Name) -> Static:
         try:
             return self.lookup(expr.id)
         except KeyError:
-            raise FormulaError(f"the name `{expr.id}` is not known here", expr.start, expr.stop) from None
+            raise UnknownName(expr.id, expr.start, expr.stop) from None
 
     def condition(self, expr: Expr) -> bool:
         return self.truth(self.value(expr), expr)
@@ -124,7 +130,7 @@ class Evaluator:
     def truth(self, value: Static, expr: Expr) -> bool:
         """The value of a condition, which is a bool."""
         if not isinstance(value, bool):
-            raise FormulaError(f"a condition is true or false, this is {kind_of(value)}", expr.start, expr.stop)
+            raise FormulaError(f"a condition is true or false, this is {self.kind(value)}", expr.start, expr.stop)
         return value
 
     def negative(self, expr: Unary) -> Static:
@@ -133,7 +139,7 @@ class Evaluator:
     def negate(self, expr: Unary, value: Static) -> Static:
         """`-value`."""
         if not is_number(value) and not is_opaque(value):
-            raise FormulaError(f"`-` before {kind_of(value)}", expr.start, expr.stop)
+            raise FormulaError(f"`-` before {self.kind(value)}", expr.start, expr.stop)
         return -value
 
     def binary(self, expr: Binary) -> Static:
@@ -142,11 +148,12 @@ class Evaluator:
     def join(self, expr: Binary, left: Static, right: Static) -> Static:
         """Arithmetic on two values, or one list behind the other."""
         if expr.operator == "+" and isinstance(left, list) and isinstance(right, list):
-            self.spend(len(left) + len(right), expr)
-            return left + right
+            joined = left + right
+            self.spend(weight(joined), expr)
+            return joined
         for value in (left, right):
             if not is_number(value) and not is_opaque(value):
-                message = f"`{expr.operator}` between {kind_of(left)} and {kind_of(right)}"
+                message = f"`{expr.operator}` between {self.kind(left)} and {self.kind(right)}"
                 raise FormulaError(message, expr.start, expr.stop)
         if expr.operator == "@":
             raise FormulaError("`@` is for tensors", expr.start, expr.stop)
@@ -163,7 +170,7 @@ class Evaluator:
         except OverflowError:
             raise FormulaError("the number does not fit into float64", expr.start, expr.stop, limit="float") from None
         except TypeError:
-            message = f"`{expr.operator}` between {kind_of(left)} and {kind_of(right)}"
+            message = f"`{expr.operator}` between {self.kind(left)} and {self.kind(right)}"
             raise FormulaError(message, expr.start, expr.stop) from None
 
     def compare(self, expr: Compare) -> Static:
@@ -177,8 +184,10 @@ class Evaluator:
         numbers = all(is_number(value) or is_opaque(value) for value in (left, right))
         same = type(left) is type(right) and (sign in ("==", "!=") or isinstance(left, str))
         if not numbers and not same:
-            message = f"`{sign}` between {kind_of(left)} and {kind_of(right)}"
+            message = f"`{sign}` between {self.kind(left)} and {self.kind(right)}"
             raise FormulaError(message, expr.start, expr.stop)
+        if isinstance(left, list | dict):
+            self.spend(weight(left), expr)
         return bool(self.apply(expr, left, right))
 
     def call(self, expr: Call) -> Static:
@@ -192,13 +201,16 @@ class Evaluator:
     def invoke(self, expr: Call, arguments: list[Static]) -> Static:
         """A function of the language on values."""
         function = FUNCTIONS[expr.function]
+        for argument in arguments:
+            if isinstance(argument, list) and expr.function != "len":
+                self.spend(len(argument), expr)
         own = self.functions.get(expr.function)
         if own is not None and any(_has_opaque(argument) for argument in arguments):
             return own(*arguments)
         try:
             result = checked(function(expr, arguments), expr)
         except TypeError:
-            kinds = ", ".join(kind_of(argument) for argument in arguments)
+            kinds = ", ".join(self.kind(argument) for argument in arguments)
             raise FormulaError(f"`{expr.function}` of {kinds}", expr.start, expr.stop) from None
         if isinstance(result, list):
             self.spend(len(result), expr)
@@ -212,7 +224,7 @@ class Evaluator:
         if base is None:
             return None
         if not isinstance(base, dict):
-            raise FormulaError(f"`.{expr.name}` of {kind_of(base)}", expr.start, expr.stop)
+            raise FormulaError(f"`.{expr.name}` of {self.kind(base)}", expr.start, expr.stop)
         if expr.name not in base:
             fields = ", ".join(str(key) for key in base)
             message = f"the record has no field `{expr.name}`"
@@ -227,7 +239,7 @@ class Evaluator:
         if base is None:
             return None
         if not isinstance(base, list):
-            raise FormulaError(f"an item of {kind_of(base)}", expr.start, expr.stop)
+            raise FormulaError(f"an item of {self.kind(base)}", expr.start, expr.stop)
         if len(expr.items) != 1 or isinstance(expr.items[0], EllipsisItem):
             raise FormulaError("a list has one index", expr.start, expr.stop)
         item = expr.items[0]
@@ -238,7 +250,7 @@ class Evaluator:
             if step == 0:
                 raise FormulaError("the step of a slice is zero", item.start, item.stop)
             taken = base[lower:upper:step]
-            self.spend(len(taken), expr)
+            self.spend(weight(taken), expr)
             return taken
         at = self.integer(item)
         if not -len(base) <= at < len(base):
@@ -249,7 +261,7 @@ class Evaluator:
     def integer(self, expr: Expr) -> int:
         value = self.value(expr)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise FormulaError(f"an index is an integer, this is {kind_of(value)}", expr.start, expr.stop)
+            raise FormulaError(f"an index is an integer, this is {self.kind(value)}", expr.start, expr.stop)
         return value
 
 
