@@ -235,13 +235,13 @@ class NodeBuilder:
         node = self.site.node
         written = getattr(node, "carry", None)
         over = node.scan.over if getattr(node, "scan", None) is not None else None
-        for table, spans in ((carry, written), (over or {}, over)):
+        for table, spans, taken in ((carry, written, given), (over or {}, over, {**given, **carry})):
             for key in table:
                 span = spans.key_span(key) if spans is not None else self.site.span
                 if key not in declared:
                     hint = suggest(key, declared) or f"its inputs: {', '.join(declared) or 'none'}"
                     raise error_at(span, f"`{name}` has no input `{key}`", hint)
-                if key in given or (spans is over and key in carry):
+                if key in taken:
                     raise error_at(span, f"the input `{key}` is given twice")
 
 
