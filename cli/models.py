@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..driver.build import Weights
+from ..driver.check import warnings_of
 from ..driver.model import Model, load
 from .console import warn
 from .options import UsageError, pairs
@@ -37,5 +38,5 @@ def weights_of(path: Path | None, seed: int, *, everywhere: bool = False) -> Wei
 
 def show_warnings(model: Model) -> None:
     """What the spec's author should know, on standard error."""
-    for warning in model.lowered.warnings:
+    for warning in warnings_of(model):
         warn(warning)

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..compiler.passes.context import Context
+from ..compiler.passes.dce import dce
+from ..compiler.passes.inline import inline
 from ..spec.diagnostics import Diagnostic, SpecError
 from .model import Model
 
@@ -124,15 +127,24 @@ class _Check:
         if variant not in self.checked:
             self.checked.append(variant)
         try:
-            lowered = model.lowered
+            counted = parameter_count(model)
         except SpecError as error:
             for diagnostic in error.diagnostics:
                 variants = self.found.setdefault(diagnostic.render(), (diagnostic, []))[1]
                 if variant not in variants:
                     variants.append(variant)
             return
-        self.warnings.update(dict.fromkeys(lowered.warnings))
-        self.parameters.setdefault(variant, parameter_count(model))
+        self.warnings.update(dict.fromkeys(warnings_of(model)))
+        self.parameters.setdefault(variant, counted)
+
+
+def warnings_of(model: Model) -> tuple[str, ...]:
+    """What the author of a spec should know, though nothing is wrong: parameters that no output depends on."""
+    program = inline(model.program, Context())
+    used = set(dce(program, Context()).used_tensors())
+    idle = [f"no output depends on the parameter `{path}`" for path in program.parameters if path not in used]
+    said = model.lowered.warnings
+    return (*said, *(one for one in idle if not any(one.split("`")[1] in other for other in said)))
 
 
 def parameter_count(model: Model) -> int:

@@ -340,7 +340,7 @@ def test_sizes_beyond_this_machine_are_refused_before_anything_is_allocated(cli:
 
 def test_names_are_shown_as_they_are(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "[red]x[%].yaml"
-    path.write_text("netwright: 1\nsummary: \"\x1b\"\ngraph: [nope]\noutputs: {y: y}\n")
+    path.write_text('netwright: 1\nsummary: "\x1b"\ngraph: [nope]\noutputs: {y: y}\n')
     message = cli("check", path).refused()
     assert "[red]x[%].yaml" in message and "\x1b" not in message
 
