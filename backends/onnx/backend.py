@@ -33,13 +33,15 @@ class Settings:
 
     ``opset``: the version of ONNX to use, and no other. ``external``: weights in a file beside the models; by default
     if they exceed ``limit`` bytes, or if several entries share them. ``keep_nan``: max pooling keeps NaN, as
-    the ops say; without it MaxPool of onnxruntime drops it, as in every other exporter's models.
+    the ops say; without it MaxPool of onnxruntime drops it, as in every other exporter's models. ``threads`` of a
+    session; NETWRIGHT_THREADS goes before it, and without both onnxruntime takes one per core.
     """
 
     opset: int | None = None
     external: bool | None = None
     limit: int = outside_file.INSIDE_LIMIT
     keep_nan: bool = False
+    threads: int | None = None
 
     @classmethod
     def of(cls, options: Options) -> Settings:
@@ -61,6 +63,8 @@ class Settings:
         if type(made.limit) is not int or not 0 <= made.limit <= outside_file.INSIDE_LIMIT:
             limit = outside_file.INSIDE_LIMIT
             raise BackendError(f"onnx setting limit is a number of bytes up to {limit}, not {made.limit!r}")
+        if made.threads is not None and (type(made.threads) is not int or made.threads < 1):
+            raise BackendError(f"onnx setting threads is a number, 1 or more, not {made.threads!r}")
         return made
 
 
@@ -90,7 +94,10 @@ class OnnxBackend(Backend):
             files[f"{name}.onnx"] = partial(_write_model, model, weights)
         if places:
             files[WEIGHTS] = partial(_write_weights, places, types, weights)
-        return Emission(files, weights_file=False, metadata={"opset": opsets})
+        metadata: dict[str, Any] = {"opset": opsets}
+        if settings.threads is not None:
+            metadata["threads"] = settings.threads
+        return Emission(files, weights_file=False, metadata=metadata)
 
     def load(self, bundle: Loaded) -> Runtime:
         return OnnxRuntime(bundle)

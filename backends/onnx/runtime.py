@@ -16,7 +16,7 @@ from ..signature import from_json
 from .emit import ELEMENT_TYPES
 
 THREADS = "NETWRIGHT_THREADS"
-"""The environment variable that bounds the threads of a session; by default onnxruntime takes one per core."""
+"""The environment variable that sets the threads of a session, whatever the bundle says."""
 
 
 class OnnxRuntime(Runtime):
@@ -25,6 +25,7 @@ class OnnxRuntime(Runtime):
     def __init__(self, bundle: Loaded) -> None:
         self._folder = bundle.folder
         self._entries = from_json(bundle.manifest["signature"]).entries
+        self._threads = bundle.manifest.get("backend", {}).get("threads", 0)
         self._sessions: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -42,15 +43,15 @@ class OnnxRuntime(Runtime):
     def _session(self, entry: str) -> Any:
         with self._lock:
             if entry not in self._sessions:
-                self._sessions[entry] = open_session(str(self._folder / f"{entry}.onnx"), thread_limit())
+                self._sessions[entry] = open_session(str(self._folder / f"{entry}.onnx"), thread_limit(self._threads))
             return self._sessions[entry]
 
 
-def thread_limit() -> int:
-    """The number of threads that the environment asks for; 0 leaves it to onnxruntime. Raises `BackendError`."""
+def thread_limit(otherwise: int) -> int:
+    """The number of threads that the environment asks for; 0 is one per core. Raises `BackendError`."""
     text = os.environ.get(THREADS, "")
     if not text:
-        return 0
+        return otherwise
     if not text.isdigit() or int(text) < 1:
         raise BackendError(f"{THREADS} is a number of threads, 1 or more, not {text!r}")
     return int(text)

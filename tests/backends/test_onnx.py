@@ -92,7 +92,8 @@ def _in_dtype(array: Any, dtype: DType) -> Any:
     if not isinstance(array, np.ndarray):
         return array
     if dtype.is_float and array.dtype == np.float32:
-        return array.astype(dtype.numpy)
+        with np.errstate(over="ignore"):
+            return array.astype(dtype.numpy)
     if dtype.kind == "int" and array.dtype.kind in "iu":
         bounds = np.iinfo(dtype.numpy)
         return np.clip(np.abs(array) if bounds.min == 0 else array, max(bounds.min, -99), 99).astype(dtype.numpy)

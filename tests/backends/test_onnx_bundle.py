@@ -246,13 +246,14 @@ def test_equal_bytes_in_any_folder_under_any_hash_seed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"opsets": 23}, "no setting 'opsets' .it has external, keep_nan, limit, opset"),
+        ({"opsets": 23}, "no setting 'opsets' .it has external, keep_nan, limit, opset, threads"),
         ({"opset": 17}, "onnx opset 17 is none of 18 to 26"),
         ({"opset": 27}, "onnx opset 27 is none of 18 to 26"),
         ({"opset": "23"}, "onnx opset '23' is none of"),
         ({"opset": True}, "onnx opset True is none of"),
         ({"external": 1}, "external is true or false, not 1"),
         ({"keep_nan": None}, "keep_nan is true or false, not None"),
+        ({"threads": 0}, "threads is a number, 1 or more, not 0"),
         ({"limit": 2**40}, "limit is a number of bytes up to 1500000000"),
     ],
 )
@@ -294,6 +295,16 @@ def test_threads_are_checked(tmp_path: Path, threads: str, monkeypatch: pytest.M
     monkeypatch.setenv("NETWRIGHT_THREADS", threads)
     with pytest.raises(BackendError, match="NETWRIGHT_THREADS is a number of threads"):
         run(runtime, [normal(1, 3)])
+
+
+def test_threads_of_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, weights = network()
+    loaded = build(tmp_path / "bundle", BACKEND, program, weights, threads=1)
+    for environment, wanted in (("", 1), ("2", 2)):
+        monkeypatch.setenv("NETWRIGHT_THREADS", environment)
+        runtime = BACKEND.load(loaded)
+        run(runtime, [normal(1, 3)])
+        assert runtime._sessions["main"].get_session_options().intra_op_num_threads == wanted  # type: ignore[attr-defined]
 
 
 def test_calls_from_several_threads(tmp_path: Path) -> None:
