@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    """Measure, print the page and write it with its data."""
+    """Measure, print the page and, if it is of all cases, write it with its data."""
     options = arguments()
     facts = machine.facts()
     data = {
@@ -38,7 +38,7 @@ def main() -> None:
             data["cases"].append(report.case_data(case, measured(case, options)))
     page = report.full(data)
     print(page, end="")
-    if not options.dry:
+    if not options.small and not options.models:
         stem = f"models-{options.machine}"
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{stem}.md").write_text(page, encoding="utf-8")
@@ -63,13 +63,12 @@ def measured(case: Case, options: argparse.Namespace) -> list[Result]:
 def arguments() -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(prog=f"python -m {__package__}.models", description=__doc__)
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="some of the cases; by default all")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="some of the cases, only printed; by default all")
     parser.add_argument("--threads", type=int, default=2, help="threads and cores of each contender (2)")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each contender (15)")
-    parser.add_argument("--seconds", type=float, default=40, help="no further round of a model after that long (40)")
+    parser.add_argument("--seconds", type=float, default=30, help="no further round of a model after that long (30)")
     parser.add_argument("--machine", default=machine.name(), help="what the files of results are called")
-    parser.add_argument("--small", action="store_true", help="small models, to try the benchmark itself")
-    parser.add_argument("--dry", action="store_true", help="print only, write no results")
+    parser.add_argument("--small", action="store_true", help="small models, only printed, to try the benchmark itself")
     options = parser.parse_args()
     known = [case.name for case in CASES]
     for name in options.models:

@@ -17,6 +17,7 @@ from netwright.backends import bundle, registry, signature
 from netwright.backends.api import BackendError
 from netwright.driver.build import Build, Weights, write_bundle
 from netwright.driver.contenders.job import Job
+from netwright.driver.export import write_onnx
 from netwright.driver.files import write_npz
 from netwright.driver.model import Model, load
 from netwright.driver.processes import Contender, ContenderError
@@ -24,15 +25,18 @@ from netwright.driver.samples import distance, random_inputs
 
 from .cases import Case
 
-TARGETS = ("numpy", "onnx", "jax")
-EXPORTED, EAGER = "onnxruntime on torch's export", "torch eager"
-CONTENDERS = (*TARGETS, EXPORTED, EAGER)
-"""Ours by target, and the peers."""
+TARGETS = {"our numpy": "numpy", "our onnx": "onnx", "our jax": "jax"}
+"""Bundles of ours, run as a user of ours does."""
+FILE, EXPORTED, EAGER = "our file in onnxruntime", "torch's file in onnxruntime", "torch eager"
+"""Our ONNX without anything else of ours, and the peers: torch's own export in the same runtime, and torch."""
+CONTENDERS = (*TARGETS, FILE, EXPORTED, EAGER)
 
 CLOSE = 1e-4
 """The largest difference from torch's outputs, relative to their largest value, of a contender that is timed."""
 TURN = 0.2
 """Seconds of a turn, roughly; a slower contender runs once."""
+REST = 0.05
+"""Seconds before each turn: idle threads of the one before spin for some ten milliseconds, and take a core."""
 LEAST_ROUNDS = 3
 
 Tell = Callable[[str], None]
@@ -108,10 +112,13 @@ def _start(given: Race, name: str, folder: Path) -> Contender:
         return _contender(given, f"{__package__}.peers.eager", given.case.peer, folder, given.job().args)
     if name == EXPORTED:
         return _contender(given, "onnxruntime", str(_torch_export(given, folder)), folder)
-    reason = registry.get(name).unavailable()
+    if name == FILE:
+        write_onnx(given.model, folder / "model.onnx", given.weights, None, "main")
+        return _contender(given, "onnxruntime", str(folder / "model.onnx"), folder)
+    reason = registry.get(TARGETS[name]).unavailable()
     if reason is not None:
         raise BackendError(reason)
-    write_bundle(given.model, folder / "bundle", Build(name), given.weights)
+    write_bundle(given.model, folder / "bundle", Build(TARGETS[name]), given.weights)
     return _contender(given, "bundle", str(folder / "bundle"), folder)
 
 
@@ -121,9 +128,7 @@ def said(error: Exception) -> str:
     return message if isinstance(error, (BackendError, ContenderError)) else f"{type(error).__name__}: {message}"
 
 
-def _contender(
-    given: Race, kind: str, subject: str, folder: Path, args: Mapping[str, Any] | None = None
-) -> Contender:
+def _contender(given: Race, kind: str, subject: str, folder: Path, args: Mapping[str, Any] | None = None) -> Contender:
     return Contender(kind, subject, folder, given.inputs, "main", given.threads, args)
 
 
@@ -180,6 +185,7 @@ def _take_turns(running: list[tuple[Result, Contender]], rounds: int, seconds: f
             result, contender = running[(place + number) % len(running)]
             if result.problem:
                 continue
+            time.sleep(REST)
             try:
                 times = contender.turn(TURN)
             except ContenderError as error:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from .cases import Case
-from .race import CONTENDERS, EXPORTED, TARGETS, Result
+from .race import CONTENDERS, EXPORTED, Result
 
 Data = dict[str, Any]
+UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
 
 
 def case_data(case: Case, results: Sequence[Result]) -> Data:
-    """A case as JSON data. Ratios are of medians, to onnxruntime on torch's export."""
+    """A case as JSON data. Ratios are of medians, to torch's own export in onnxruntime."""
     medians = {result.name: statistics.median(result.times) for result in results if result.times}
     base = medians.get(EXPORTED)
     return {
@@ -48,7 +49,6 @@ def quartiles(times: Sequence[float]) -> list[float] | None:
 
 def short(data: Data) -> str:
     """One table: a row per model, a column per contender, the ratio in brackets."""
-    names = [f"our {name}" if name in TARGETS else name for name in CONTENDERS]
     rows = []
     for case in data["cases"]:
         found = case["contenders"]
@@ -58,7 +58,7 @@ def short(data: Data) -> str:
         f"Median time of a run at batch 1, float32, {threads} threads each, on {data['machine']['processor']}; in "
         f"brackets the time relative to {EXPORTED} in the same run (below 1 is faster)."
     )
-    return f"{table(['model', *names], rows)}\n\n{note}\n"
+    return f"{table(['model', *CONTENDERS], rows)}\n\n{note}\n"
 
 
 def _cell(found: Mapping[str, Any]) -> str:
@@ -77,13 +77,13 @@ def full(data: Data) -> str:
         parts.append(f"## {case['model']}: {case['what']}\n\n{table(head, rows)}\n")
         problems = [f"- {name}: {f['problem']}" for name, f in case["contenders"].items() if f["problem"]]
         parts += ["\n".join(problems) + "\n"] if problems else []
-    parts.append("## Machine\n\n" + machine_table(data["machine"]) + "\n")
+    parts.append("## Machine\n\n" + machine_list(data["machine"]) + "\n")
     return "\n".join(parts)
 
 
-def machine_table(facts: Mapping[str, str]) -> str:
+def machine_list(facts: Mapping[str, str]) -> str:
     """The facts of `machine.facts`."""
-    return table(["fact", "value"], [[name, value] for name, value in facts.items()])
+    return "\n".join(f"- {name}: {value}" for name, value in facts.items())
 
 
 def _row(name: str, found: Mapping[str, Any]) -> list[str]:
@@ -99,17 +99,15 @@ def _row(name: str, found: Mapping[str, Any]) -> list[str]:
 
 def seconds(value: float) -> str:
     """A time in the unit that suits it, three digits."""
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if value >= scale:
-            break
+    unit, scale = next((pair for pair in UNITS if value >= pair[1]), UNITS[-1])
     number = value / scale
-    return f"{number:.{max(0, 2 - len(str(int(number))) + 1)}f} {unit}"
+    return f"{number:.{max(0, 3 - len(str(int(number))))}f} {unit}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown; `|` does not occur in what is measured, only in what failed."""
+    """A table in Markdown, numbers to the right."""
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 if __name__ == "__main__":
