@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
-
-from ...compiler.ir import Entry, Graph, Port, State, Symbol, TensorType, Value
-from ...compiler.ir.dims import LIMIT
-from ...compiler.ir.dims import symbol as make_symbol
+from ...compiler.ir import AnyDim, Dim, DType, Entry, Graph, Loc, OpError, Port, State, Symbol, TensorType, Value
 from ...compiler.ir.dims import symbols as symbols_of
-from ...compiler.ops.tensor import Tensor
-from ..diagnostics import error_at, suggest
-from ..formula.ast import names as names_in
-from ..model.declarations import InputSource
-from ..model.formulas import Formula, StaticValue
+from ...compiler.ir.types import check_size
+from ...compiler.ops.tensor import Tensor, full, number
+from ..diagnostics import Collector, SpecError, error_at
+from ..model.formulas import Formula
 from ..model.types import AnyType, RecordType, TypeExpr
-from ..model.types import TensorType as DeclaredTensor
-from .application import as_tensor
+from ..source import Span
 from .body import Body, Key
-from .context import Context
+from .context import MOST_VALUES, Context
 from .fields import read_value
+from .inputs import check_bounds, input_source, whole
 from .nodes import run_module
 from .scope import Scope
-from .types import tensor_type
-from .values import describe, flatten
+from .symbols import bound_symbols, entry_symbols
+from .types import check_number, tensor_type
+from .values import POISON, describe, flatten
 
 ROOT = Key("", absolute=True)
 """Where the parameters of the whole program live."""
@@ -43,23 +39,38 @@ class EntryBuilder:
     states: dict[str, State]
     dims: Mapping[str, int] = field(default_factory=dict)
     ports: list[Port] = field(default_factory=list)
+    sizes: list[tuple[Formula, AnyDim]] = field(default_factory=list)
+    state_types: dict[str, Any] = field(default_factory=dict)
     state_values: dict[str, Value] = field(default_factory=dict)
 
     def open(self) -> Scope:
-        """The scope of the entry with its inputs and states. Raises SpecError."""
+        """The scope of the entry with its inputs and states. Raises SpecError with all mistakes in them."""
         program = self.context.program
+        document = self.context.loaded.document
         program.start_entry()
         scope = Scope(self.context, Body(program.shapes), program.collector, module=self.module)
-        scope.symbols.update(self._symbols(scope))
-        self.add_inputs(scope, self.module.inputs or {})
-        for name, declaration in (self.context.loaded.document.state or {}).items():
-            scope.names[name] = self._state(scope, name, declaration)
+        scope.symbols.update(entry_symbols(scope, self.module, self.dims))
+        collector = Collector()
+        self.add_inputs(scope, self.module.inputs or {}, collector)
+        for name, declaration in (document.state or {}).items():
+            try:
+                scope.names[name] = self._state(scope, name, declaration)
+            except SpecError as error:
+                collector.add(error)
+        collector.raise_any()
+        # Symbols of optional inputs that are not given have no value.
+        bound = bound_symbols(self.sizes)
+        scope.symbols = {k: size for k, size in scope.symbols.items() if k in bound or isinstance(size, int)}
         return scope
 
-    def add_inputs(self, scope: Scope, declarations: Mapping[str, Any]) -> None:
-        """Declared inputs become ports and names. Raises SpecError."""
+    def add_inputs(self, scope: Scope, declarations: Mapping[str, Any], collector: Collector) -> None:
+        """Declared inputs become ports and names; what is mistaken is reported, and its name poisoned."""
         for name, declaration in declarations.items():
-            scope.names[name] = self._input(scope, name, declaration)
+            try:
+                scope.names[name] = self._input(scope, name, declaration)
+            except SpecError as error:
+                collector.add(error)
+                scope.names[name] = POISON
 
     def build(self) -> Entry:
         """The finished entry. Raises SpecError, Poisoned."""
@@ -82,156 +93,165 @@ class EntryBuilder:
             states=tuple(kept),
             outputs=tuple(names),
             updates=tuple(updates),
-            symbols=self._used_symbols(scope),
+            symbols=self._used_symbols(kept, updated),
             guards=tuple(program.guards),
         )
 
-    def _symbols(self, scope: Scope) -> dict[str, Any]:
-        found = declared_symbols(self.module, self.context.loaded.document)
-        dims: Any = getattr(self.module, "dims", None) or {}
-        for name in dims:
-            if name not in found:
-                raise error_at(dims.key_span(name), f"no input has the dimension {name}", suggest(name, found))
-        symbols = {}
-        for name in found:
-            low, high = 1, LIMIT
-            if name in dims:
-                low, high = (whole(scope, bound) for bound in dims[name])
-                if low > high or low < 0:
-                    raise error_at(dims.key_span(name), f"the range of {name} is empty: {low} to {high}")
-            symbols[name] = self._fixed(name, low, high) if name in self.dims else make_symbol(name, low, high)
-        return symbols
-
-    def _fixed(self, name: str, low: int, high: int) -> int:
-        size = self.dims[name]
-        if not low <= size <= high:
-            at = self.context.loaded.source.whole()
-            raise error_at(at, f"{name} is {size}; it must lie from {low} to {high}")
-        return size
-
-    def _used_symbols(self, scope: Scope) -> tuple[Symbol, ...]:
-        used = {s for port in self.ports for size in port.type.shape for s in symbols_of(size)}
+    def _used_symbols(self, states: Mapping[str, Value], updated: list[Value]) -> tuple[Symbol, ...]:
+        types = [port.type for port in self.ports] + [value.type for value in (*states.values(), *updated)]
+        used = {s for type in types for size in type.shape for s in symbols_of(size)}
         return tuple(sorted(used, key=lambda s: s.name))
+
+    # ---- inputs and states
 
     def _input(self, scope: Scope, name: str, declaration: Any) -> Any:
         if declaration.optional and name not in self.given:
             return None
-        count = None if declaration.count is None else whole(scope, declaration.count)
+        types = self._types(scope, declaration)
         bounds = None
         if declaration.range is not None:
             bounds = (whole(scope, declaration.range[0]), whole(scope, declaration.range[1]))
-            if bounds[0] > bounds[1]:
-                raise error_at(declaration.span, f"the range of `{name}` is empty: {bounds[0]} to {bounds[1]}")
-        source = None if declaration.from_ is None else plain_data(scope, declaration.from_)
-        types = self._types(scope, declaration.type, count)
-        value = map_types(types, scope.body.input)
+            check_bounds(name, bounds, list(_leaves(types)), declaration.range[0].span)
+        source = None
+        if declaration.from_ is not None:
+            source = input_source(scope, name, declaration.from_, list(_leaves(types)))
+        value = _map_types(types, scope.body.input)
         for path, tensor in flatten(name, value):
-            self.ports.append(Port(path, tensor.type, bounds, source, str(declaration.doc or "")))
+            loc = self._loc(declaration.span, path)
+            self.ports.append(Port(path, tensor.type, bounds, source, str(declaration.doc or ""), loc))
         return value
 
     def _state(self, scope: Scope, name: str, declaration: Any) -> Any:
-        count = None if declaration.count is None else whole(scope, declaration.count)
-        types = self._types(scope, declaration.type, count)
+        types = self._types(scope, declaration)
         initial = 0 if declaration.initial is None else read_value(scope, declaration.initial)
-        if not isinstance(initial, (int, float)):
-            raise error_at(declaration.span, f"a state begins with a number, not {describe(initial)}")
-
-        def make(type: TensorType) -> Tensor:
-            return Tensor(scope.body.build, Value(type))
-
-        value = map_types(types, make)
+        if not isinstance(initial, (bool, int, float)):
+            raise error_at(declaration.initial.span, f"a state begins with a number, not {describe(initial)}")
+        with scope.errors_at(declaration.initial.span if declaration.initial is not None else declaration.span):
+            for type in _leaves(types):
+                check_number(_unless_default(initial, declaration, type), type.dtype)
+        value = _map_types(types, lambda type: Tensor(scope.body.build, Value(type)))
+        self.state_types[name] = types
         for path, tensor in flatten(name, value):
             self.state_values[path] = tensor.value
-            known = self.states.setdefault(path, State(path, tensor.type, initial))
-            if str(known.type) != str(tensor.type):
-                raise error_at(
-                    declaration.span, f"the state `{path}` is {known.type} in one entry, {tensor.type} in another"
-                )
+            first = _unless_default(initial, declaration, tensor.type)
+            known = self.states.setdefault(path, State(path, tensor.type, first, self._loc(declaration.span, path)))
+            if known.type != tensor.type:
+                message = f"the state `{path}` is {known.type} in one entry and {tensor.type} in another"
+                hint = "bound its symbols with the document's `dims`" if str(known.type) == str(tensor.type) else None
+                raise error_at(declaration.span, message, hint)
         return value
 
-    def _types(self, scope: Scope, declared: TypeExpr, count: int | None) -> Any:
-        if count is not None:
-            return [self._types(scope, declared, None) for _ in range(count)]
+    def _types(self, scope: Scope, declaration: Any) -> Any:
+        """The tensor types of a declaration, in lists and records."""
+        if declaration.count is None:
+            return self._type(scope, declaration.type)
+        count = whole(scope, declaration.count)
+        if not 0 <= count <= MOST_VALUES:
+            raise error_at(declaration.count.span, f"`count` lies from 0 to {MOST_VALUES}, this is {count}")
+        return [self._type(scope, declaration.type) for _ in range(count)]
+
+    def _type(self, scope: Scope, declared: TypeExpr) -> Any:
         if isinstance(declared, RecordType):
-            return {key: self._types(scope, inner, None) for key, inner in declared.fields.items()}
+            return {key: self._type(scope, inner) for key, inner in declared.fields.items()}
         if isinstance(declared, AnyType):
             raise error_at(declared.span, "an input of a model has a type with dims: `float[N, 3]`")
-        return tensor_type(declared, scope.evaluate, scope.compute)
+        type = tensor_type(declared, scope.evaluate, scope.compute)
+        try:
+            check_size(type)
+        except ValueError as error:
+            raise error_at(declared.span, str(error)) from None
+        self.sizes += zip((dim for dim in declared.dims if isinstance(dim, Formula)), type.shape, strict=True)
+        return type
+
+    def _loc(self, span: Span, label: str) -> Loc:
+        return Loc(self.context.file, span.start_line, span.start_column, label)
+
+    # ---- outputs
 
     def _split(self, scope: Scope, outputs: Any) -> tuple[list[str], list[Value], list[str], list[Value]]:
         """Outputs and state updates, flattened, with their values."""
-        document = self.context.loaded.document
         names: list[str] = []
         values: list[Value] = []
         updates: list[str] = []
         updated: list[Value] = []
         for name, value in outputs.items():
             span = self.module.outputs.key_span(name)
-            if isinstance(value, (int, float)):
-                with scope.errors_at(span):
-                    value = as_tensor(scope.body.build, name, value)
-            if isinstance(value, str):
-                raise error_at(span, f"the output `{name}` is a text, not a tensor")
-            is_state = name in (document.state or {})
-            for path, tensor in flatten(name, value):
-                if not is_state:
+            scope.place(span, name)
+            if name in self.state_types and value is not None:
+                for path, tensor in flatten(name, self._update(scope, name, self.state_types[name], value, span)):
+                    updates.append(path)
+                    updated.append(tensor.value)
+            elif value is not None:
+                for path, tensor in flatten(name, _as_tensors(scope, name, value, span)):
                     names.append(path)
                     values.append(tensor.value)
-                    continue
-                wanted = self.states.get(path)
-                if wanted is None or wanted.type != tensor.type:
-                    was = "missing there" if wanted is None else str(wanted.type)
-                    raise error_at(span, f"the output `{path}` sets a state: it is {tensor.type}, the state is {was}")
-                updates.append(path)
-                updated.append(tensor.value)
+        if len(names) + len(updates) > MOST_VALUES:
+            span = self.module.outputs.span
+            raise error_at(span, f"an entry gives at most {MOST_VALUES} tensors", limit="values")
         return names, values, updates, updated
 
+    def _update(self, scope: Scope, path: str, types: Any, value: Any, span: Span) -> Any:
+        """The next value of a state: of its structure and types; a number fills it. Raises SpecError."""
+        if isinstance(types, TensorType):
+            if isinstance(value, (bool, int, float, Dim)):
+                with scope.errors_at(span):
+                    check_number(value, types.dtype)
+                    return full(scope.body.build, types.shape, value, types.dtype)
+            if isinstance(value, Tensor):
+                return self._of_type(scope, path, types, value, span)
+        elif isinstance(types, list) and isinstance(value, list) and len(types) == len(value):
+            pairs = enumerate(zip(types, value, strict=True))
+            return [self._update(scope, f"{path}.{at}", type, item, span) for at, (type, item) in pairs]
+        elif isinstance(types, dict) and isinstance(value, dict) and types.keys() == value.keys():
+            return {key: self._update(scope, f"{path}.{key}", types[key], value[key], span) for key in types}
+        elif isinstance(value, (bool, int, float)):
+            return _map_types(types, lambda type: self._update(scope, path, type, value, span))
+        wanted = str(types) if isinstance(types, TensorType) else describe(types)
+        raise error_at(span, f"the output `{path}` sets a state: it is {describe(value)}, the state is {wanted}")
 
-def declared_symbols(module: Any, document: Any) -> dict[str, None]:
-    """The dimension symbols in the inputs of a module and the state of its document, in order."""
-    found: dict[str, None] = {}
-    for declaration in [*(module.inputs or {}).values(), *(document.state or {}).values()]:
-        for formula in dims_of(declaration.type):
-            found.update(dict.fromkeys(name.id for name in names_in(formula.expr) if name.id[0].isupper()))
-    return found
+    def _of_type(self, scope: Scope, path: str, wanted: TensorType, tensor: Tensor, span: Span) -> Tensor:
+        message = f"the output `{path}` sets a state: it is {tensor.type}, the state is {wanted}"
+        if tensor.dtype is not wanted.dtype or tensor.rank != wanted.rank:
+            raise error_at(span, message)
+        with scope.errors_at(span):
+            try:
+                for left, right in zip(tensor.shape, wanted.shape, strict=True):
+                    scope.body.shapes.same(left, right, "")
+            except OpError:
+                raise error_at(span, message) from None
+            # Sizes that only a guard knows to be equal are written alike.
+            return tensor if tensor.shape == wanted.shape else tensor.reshape(*wanted.shape)
 
 
-def map_types(types: Any, make: Any) -> Any:
+def _as_tensors(scope: Scope, name: str, value: Any, span: Span) -> Any:
+    """An output whose numbers are tensors. Raises SpecError for texts."""
+    if isinstance(value, list):
+        return [_as_tensors(scope, f"{name}.{at}", item, span) for at, item in enumerate(value)]
+    if isinstance(value, dict):
+        return {key: _as_tensors(scope, f"{name}.{key}", item, span) for key, item in value.items()}
+    if isinstance(value, (bool, int, float, Dim)):
+        kind = DType.BOOL if isinstance(value, bool) else scope.compute if isinstance(value, float) else DType.INT64
+        return number(scope.body.build, value, kind)
+    if value is None or isinstance(value, Tensor):
+        return value
+    raise error_at(span, f"the output `{name}` is a text, not a tensor")
+
+
+def _unless_default(initial: float, declaration: Any, type: TensorType) -> float:
+    """The first value of a state; what is not said is 0, or false."""
+    return False if declaration.initial is None and type.dtype is DType.BOOL else initial
+
+
+def _map_types(types: Any, make: Any) -> Any:
     """The structure with each type replaced by what ``make`` gives."""
     if isinstance(types, list):
-        return [map_types(item, make) for item in types]
+        return [_map_types(item, make) for item in types]
     if isinstance(types, dict):
-        return {key: map_types(item, make) for key, item in types.items()}
+        return {key: _map_types(item, make) for key, item in types.items()}
     return make(types)
 
 
-def dims_of(declared: TypeExpr) -> Iterator[Formula]:
-    if isinstance(declared, RecordType):
-        for inner in declared.fields.values():
-            yield from dims_of(inner)
-    elif isinstance(declared, DeclaredTensor):
-        yield from (dim for dim in declared.dims if isinstance(dim, Formula))
-
-
-def whole(scope: Scope, formula: Formula) -> int:
-    value = scope.static(formula, "this")
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise error_at(formula.span, f"a whole number stands here, not {describe(value)}")
-    return value
-
-
-def plain_data(scope: Scope, declaration: Any) -> Any:
-    """Declarations of `from` as plain data: numbers, texts, lists, dicts."""
-    if isinstance(declaration, BaseModel):
-        keys = type(declaration).model_fields
-        given = [key for key in keys if getattr(declaration, key) is not None]
-        text = isinstance(declaration, InputSource) and declaration.text is not None
-        data = {key: plain_data(scope, getattr(declaration, key)) for key in given if not (text and key == "default")}
-        if isinstance(declaration, InputSource) and declaration.text is not None and declaration.default is not None:
-            data["default"] = scope.text(declaration.default.text_template())
-        return data
-    if isinstance(declaration, StaticValue):
-        return read_value(scope, declaration)
-    if isinstance(declaration, Formula):
-        return scope.static(declaration, "this")
-    return str(declaration) if isinstance(declaration, str) else declaration
+def _leaves(types: Any) -> list[TensorType]:
+    found: list[TensorType] = []
+    _map_types(types, found.append)
+    return found

@@ -18,7 +18,9 @@ from ..weights.matching import PathPattern
 from .body import Body
 from .context import Context, ProgramBuilder
 from .declared import read_initializer
-from .entries import ROOT, EntryBuilder, declared_symbols, whole
+from .entries import ROOT, EntryBuilder
+from .inputs import whole
+from .symbols import declared_symbols
 from .instance import instantiate
 from .names import check_names
 from .scope import Scope

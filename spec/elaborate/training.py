@@ -50,7 +50,7 @@ def check_training(
         entry = EntryBuilder(context, "train_step", loaded.document, given, {})
         scope = entry.open()
         run_module(scope, loaded.document)
-        entry.add_inputs(scope, training.inputs or {})
+        entry.add_inputs(scope, training.inputs or {}, collector)
         _run(scope, training)
     except SpecError as error:
         collector.add(error)
