@@ -1,4 +1,4 @@
-"""The jax target's numbers: every op that it takes against its meaning, and loops."""
+"""Loops and branches of the jax target, against plain Python."""
 
 from __future__ import annotations
 
@@ -8,60 +8,22 @@ import numpy as np
 import pytest
 
 from netwright.backends.jax import JaxBackend
-from netwright.backends.jax.lower import LOWERINGS
-from netwright.compiler.evaluate import evaluate
-from netwright.compiler.ir import Builder, DType, Sample, TensorType, symbol
+from netwright.compiler.ir import Builder, DType, TensorType, symbol
 from netwright.compiler.ops import OPS
 from netwright.compiler.ops.control import Cond, Scan, While
 from netwright.compiler.ops.elementwise import Max, Where
 from netwright.compiler.ops.samples import normal, tensor_type
 from netwright.compiler.ops.tensor import Tensor, apply, constant, elementwise
 
-from .programs import build, entry_of, graph_of, program_of, run, sample_program
+from .comparing import close
+from .programs import build, entry_of, graph_of, program_of, run
 
 pytest.importorskip("jax")
 BACKEND = JaxBackend()
-ROOT = Path(__file__).parents[2]
-SAMPLES = [
-    pytest.param(sample, id=f"{name}-{number}")
-    for name, op in OPS.items()
-    if not op.is_composite() or op in LOWERINGS
-    for number, sample in enumerate(op.samples())
-]
-TOLERANCE = {DType.FLOAT16: 2e-3, DType.BFLOAT16: 1.6e-2, DType.FLOAT32: 1e-5, DType.FLOAT64: 1e-12}
 
 
 def types(*texts: str) -> list[TensorType]:
     return [tensor_type(text) for text in texts]
-
-
-def close(found: np.ndarray, wanted: np.ndarray, dtype: DType = DType.FLOAT32) -> None:
-    """Equality up to the rounding of ``dtype``, measured by the largest finite value."""
-    finite = np.abs(wanted[np.isfinite(wanted)], dtype=np.float64)
-    scale = float(finite.max()) if finite.size else 0.0
-    tolerance = TOLERANCE[dtype]
-    np.testing.assert_allclose(found.astype(np.float64), wanted.astype(np.float64), tolerance, tolerance * scale)
-
-
-@pytest.mark.parametrize("sample", SAMPLES)
-def test_what_is_taken_equals_its_meaning(tmp_path: Path, sample: Sample) -> None:
-    program, arrays = sample_program(sample)
-    bundle = build(tmp_path / "bundle", BACKEND, program, stablehlo=False)
-    outputs, _ = run(BACKEND.load(bundle), arrays)
-    graph = program.entries["main"].graph
-    narrow = evaluate(graph, arrays)
-    wide = evaluate(graph, arrays, wide=True)
-    for value, found, exact, wanted in zip(graph.outputs, outputs, narrow, wide, strict=True):
-        assert found.dtype == value.type.dtype.numpy
-        assert found.shape == exact.shape
-        if sample.exact or not value.type.dtype.is_float:
-            np.testing.assert_array_equal(found, exact)
-        else:
-            with np.errstate(over="ignore", under="ignore"):
-                close(found, wanted.astype(found.dtype), value.type.dtype)
-
-
-# ---- loops
 
 
 def test_scan_runs_both_ways(tmp_path: Path) -> None:
