@@ -329,11 +329,9 @@ def test_options_of_other_commands(cli: Cli, spec: Path, words: list[str], messa
 
 
 def test_sizes_beyond_this_machine_are_refused_before_anything_is_allocated(cli: Cli) -> None:
-    began = time.perf_counter()
     assert "needs about" in cli("verify", "zoo:mlp", "--targets", "numpy", "--dim", "N=2000000000").refused()
     assert "needs about" in cli("bench", "zoo:mlp", "--targets", "numpy", "--dim", "N=2000000000").refused()
     assert "needs about" in cli("verify", "zoo:gpt3", "--targets", "numpy").refused()
-    assert time.perf_counter() - began < 20
     found = cli("summary", "zoo:mlp", "--dim", "N=2000000000", "--json").json
     assert found["macs"] == 2_000_000_000 * (784 * 16 + 16 * 16 + 16 * 10)
 

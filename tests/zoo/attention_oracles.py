@@ -32,7 +32,9 @@ class Encoder(nn.Module):
     def __init__(self, tokens: int, depth: int, width: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.pos_embedding = nn.Parameter(torch.zeros(1, tokens, width))
-        layers = OrderedDict((f"encoder_layer_{i}", Layer(width, heads, hidden)) for i in range(depth))
+        layers: OrderedDict[str, nn.Module] = OrderedDict(
+            (f"encoder_layer_{i}", Layer(width, heads, hidden)) for i in range(depth)
+        )
         self.layers = nn.Sequential(layers)
         self.ln = nn.LayerNorm(width, eps=1e-6)
 

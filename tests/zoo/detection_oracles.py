@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -90,7 +92,7 @@ class Yolo(nn.Module):
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """The raw map of each scale, finest first; computed in darknet's order, coarsest first."""
-        heads = self.model["28"].m
+        heads: Any = self.model["28"].m
         eighth = self.run(x, 0, 1, 2, 3, 4, 5, 6)
         sixteenth = self.run(eighth, 7, 8)
         turn = self.run(sixteenth, 9, 10, 11, 12, 13, 14)

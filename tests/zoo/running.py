@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,11 +16,13 @@ from netwright.driver.model import load
 
 torch.set_num_threads(1)  # tests run side by side
 
+Net = TypeVar("Net", bound=nn.Module)
+
 EXACT = 1e-9
 """Relative to the largest value: two right implementations in float64."""
 
 
-def randomize(net: nn.Module, seed: int = 0) -> nn.Module:
+def randomize(net: Net, seed: int = 0) -> Net:
     """Random values for every parameter and statistic, and float64: default first values hide mistaken wiring.
 
     The values are float32 numbers, so that a file of either width holds the same. Variances are positive.

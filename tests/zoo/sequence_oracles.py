@@ -45,8 +45,9 @@ class RnnSearch(nn.Module):
         super().__init__()
         self.hidden = hidden
 
-        def matrix(name: str, rows: int, columns: int) -> None:
-            self.register_parameter(name, nn.Parameter(torch.empty(rows, columns)))
+        def matrix(name: str, rows: int, columns: int) -> nn.Parameter:
+            self.register_parameter(name, parameter := nn.Parameter(torch.empty(rows, columns)))
+            return parameter
 
         self.Ex = nn.Embedding(source_words, embedding)
         self.Ey = nn.Embedding(target_words, embedding)
@@ -56,14 +57,14 @@ class RnnSearch(nn.Module):
                 matrix(f"{prefix}U{gate}", hidden, hidden)
                 if prefix == "d":
                     matrix(f"dC{gate}", hidden, 2 * hidden)
-        matrix("Wa", align, hidden)
-        matrix("Ua", align, 2 * hidden)
+        self.Wa = matrix("Wa", align, hidden)
+        self.Ua = matrix("Ua", align, 2 * hidden)
         self.va = nn.Parameter(torch.empty(align))
-        matrix("Ws", hidden, hidden)
-        matrix("Uo", 2 * maxout, hidden)
-        matrix("Vo", 2 * maxout, embedding)
-        matrix("Co", 2 * maxout, 2 * hidden)
-        matrix("Wo", target_words, maxout)
+        self.Ws = matrix("Ws", hidden, hidden)
+        self.Uo = matrix("Uo", 2 * maxout, hidden)
+        self.Vo = matrix("Vo", 2 * maxout, embedding)
+        self.Co = matrix("Co", 2 * maxout, 2 * hidden)
+        self.Wo = matrix("Wo", target_words, maxout)
 
     def unit(self, prefix: str, x: Tensor, h: Tensor, context: Tensor | None = None) -> Tensor:
         """The gated unit; z is the share of the new."""
@@ -79,7 +80,9 @@ class RnnSearch(nn.Module):
         """Annotations of the words, and the decoder's first state."""
         x = self.Ex(source)
         start = x.new_zeros(len(x), self.hidden)
-        ahead, back, h = [], [], start
+        ahead: list[Tensor] = []
+        back: list[Tensor] = []
+        h = start
         for at in range(x.shape[1]):
             h = self.unit("f", x[:, at], h)
             ahead.append(h)

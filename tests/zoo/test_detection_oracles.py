@@ -39,9 +39,9 @@ def test_darknet_file(tmp_path: Path) -> None:
     net = randomize(Yolo(5, 4))
     floats: list[torch.Tensor] = []
 
-    def write(module: nn.Module, *_: Any) -> None:
+    def write(module: Any, *_: Any) -> None:
         if isinstance(module, Conv):
-            norm = module.bn
+            norm: Any = module.bn
             floats.extend([norm.bias, norm.weight, norm.running_mean, norm.running_var, module.conv.weight])
         else:
             floats.extend([module.bias, module.weight])

@@ -103,8 +103,8 @@ class Pipeline:
         for step in rest:
             noises.insert(0, self.guess(latent, step, text, guidance))
             weights = ([3, -1], [23, -16, 5], [55, -59, 37, -9])[min(len(noises), 4) - 2]
-            noise = sum(weight * noise for weight, noise in zip(weights, noises, strict=False)) / sum(weights)
-            latent = self.move(latent, noise, step, jump)
+            mean = np.average(noises[: len(weights)], axis=0, weights=weights)
+            latent = self.move(latent, mean, step, jump)
         return latent
 
 

@@ -36,7 +36,7 @@ def assert_states(cell: str, got: dict[str, np.ndarray], wanted: Any, layers: in
 @pytest.mark.parametrize("cell", CELLS)
 def test_recurrent(tmp_path: Path, cell: str, layers: int, both: bool) -> None:
     net = randomize(CELLS[cell](5, 7, layers, batch_first=True, bidirectional=both))
-    args = {"features": 5, "hidden": 7, "layers": layers, "bidirectional": both}
+    args: dict[str, Any] = {"features": 5, "hidden": 7, "layers": layers, "bidirectional": both}
     reference = Reference(cell, save(net, tmp_path / "w.safetensors"), **args)
     x = random_floats(3, 6, 5)
     got = reference(x=x)
@@ -49,7 +49,7 @@ def test_recurrent(tmp_path: Path, cell: str, layers: int, both: bool) -> None:
 def test_lengths(tmp_path: Path, cell: str) -> None:
     """Sequences of several lengths equal torch's packed ones: states stop, what follows is zero."""
     net = randomize(CELLS[cell](5, 7, 2, batch_first=True, bidirectional=True))
-    args = {"features": 5, "hidden": 7, "layers": 2, "bidirectional": True}
+    args: dict[str, Any] = {"features": 5, "hidden": 7, "layers": 2, "bidirectional": True}
     reference = Reference(cell, save(net, tmp_path / "w.safetensors"), given=("lengths",), **args)
     x, lengths = random_floats(4, 6, 5), np.array([3, 6, 1, 4])
     got = reference(x=x, lengths=lengths)
@@ -91,7 +91,7 @@ def test_seq2seq(tmp_path: Path) -> None:
 
 
 def test_seq2seq_attention(tmp_path: Path) -> None:
-    sizes = {"embedding": 6, "hidden": 8, "align": 5, "maxout": 4}
+    sizes: dict[str, Any] = {"embedding": 6, "hidden": 8, "align": 5, "maxout": 4}
     net = randomize(RnnSearch(23, 19, **sizes), seed=1)
     path = save(net, tmp_path / "w.safetensors")
     source, target = random_ids(5, 4, below=23), random_ids(5, 3, below=19, seed=1)

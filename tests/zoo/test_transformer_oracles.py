@@ -25,15 +25,19 @@ from netwright.backends.executable import InputError
 from .attention_oracles import VisionTransformer
 from .running import EXACT, Reference, error, random_floats, random_ids, randomize, save, save_state
 
-BERT = {"depth": 2, "width": 24, "heads": 3, "hidden": 40, "vocabulary": 99, "context": 32}
-GPT2 = {"depth": 3, "width": 24, "heads": 3, "vocabulary": 61, "context": 32, "new_tokens": 9}
+BERT: dict[str, Any] = {"depth": 2, "width": 24, "heads": 3, "hidden": 40, "vocabulary": 99, "context": 32}
+GPT2: dict[str, Any] = {"depth": 3, "width": 24, "heads": 3, "vocabulary": 61, "context": 32, "new_tokens": 9}
+
+
+SDPA: dict[str, Any] = {"attn_implementation": "sdpa"}
+"""The eager softmax runs in float32, whatever the model is."""
 
 
 def bert_config(**sizes: int) -> BertConfig:
-    # sdpa, because the eager softmax runs in float32 whatever the model is
     names = {"vocabulary": "vocab_size", "width": "hidden_size", "depth": "num_hidden_layers"}
     names |= {"heads": "num_attention_heads", "hidden": "intermediate_size", "context": "max_position_embeddings"}
-    return BertConfig(**{names[key]: size for key, size in sizes.items()}, attn_implementation="sdpa")
+    options: dict[str, Any] = {names[key]: size for key, size in sizes.items()}
+    return BertConfig(**options, **SDPA)
 
 
 def longs(array: np.ndarray) -> torch.Tensor:
@@ -44,7 +48,7 @@ def longs(array: np.ndarray) -> torch.Tensor:
 def test_bert(tmp_path: Path, with_heads: bool) -> None:
     """Both ways in which files of BERT are written; a mask; two texts in one."""
     config = bert_config(**BERT)
-    whole = randomize(BertForPreTraining(config) if with_heads else BertModel(config))
+    whole: Any = randomize(BertForPreTraining(config) if with_heads else BertModel(config))
     path = save(whole, tmp_path / "w.safetensors")
     net = whole.bert if with_heads else whole
     ids, types = random_ids(2, 7, below=99), random_ids(2, 7, below=2, seed=1)
@@ -61,7 +65,7 @@ def test_bert(tmp_path: Path, with_heads: bool) -> None:
 
 def test_bert_base_layer(tmp_path: Path) -> None:
     """One layer of full width."""
-    net = randomize(BertModel(BertConfig(num_hidden_layers=1, vocab_size=200, attn_implementation="sdpa")))
+    net = randomize(BertModel(BertConfig(num_hidden_layers=1, vocab_size=200, **SDPA)))
     reference = Reference("bert_base", save(net, tmp_path / "w.safetensors"), depth=1, vocabulary=200)
     ids = random_ids(1, 16, below=200)
     assert error(reference(ids=ids)["hidden_states"], net(longs(ids)).last_hidden_state) < EXACT
@@ -81,8 +85,8 @@ def test_bert_oldest_names(tmp_path: Path) -> None:
 
 
 def gpt2(seed: int = 0) -> Any:
-    names = {"n_layer": 3, "n_embd": 24, "n_head": 3, "vocab_size": 61, "n_positions": 32}
-    config = GPT2Config(**names, bos_token_id=60, eos_token_id=60, attn_implementation="sdpa")
+    sizes: dict[str, Any] = {"n_layer": 3, "n_embd": 24, "n_head": 3, "vocab_size": 61, "n_positions": 32}
+    config = GPT2Config(**sizes, bos_token_id=60, eos_token_id=60, **SDPA)
     return randomize(GPT2LMHeadModel(config), seed)
 
 
@@ -120,7 +124,7 @@ def test_gpt2_generate(tmp_path: Path, seed: int, stop: int) -> None:
 
 
 def test_gpt2_full_size_layer(tmp_path: Path) -> None:
-    config = GPT2Config(n_layer=1, vocab_size=100, attn_implementation="sdpa", bos_token_id=0, eos_token_id=0)
+    config = GPT2Config(n_layer=1, vocab_size=100, bos_token_id=0, eos_token_id=0, **SDPA)
     net = randomize(GPT2LMHeadModel(config))
     path = save(net, tmp_path / "w.safetensors")
     ids = random_ids(1, 16, below=100)
@@ -142,11 +146,9 @@ def test_text_too_long() -> None:
 @pytest.mark.parametrize("gated", [False, True], ids=["1.0", "1.1"])
 def test_t5(tmp_path: Path, gated: bool) -> None:
     """Longer than the furthest distance; inner width other than the model's; the tied head scales."""
-    config = T5Config(
-        vocab_size=50, d_model=20, d_kv=6, d_ff=36, num_layers=2, num_heads=4, attn_implementation="sdpa",
-        feed_forward_proj="gated-gelu" if gated else "relu", tie_word_embeddings=not gated, dropout_rate=0.0,
-    )  # fmt: skip
-    net = randomize(T5ForConditionalGeneration(config))
+    options: dict[str, Any] = {"vocab_size": 50, "d_model": 20, "d_kv": 6, "d_ff": 36, "num_layers": 2, "num_heads": 4}
+    options |= {"feed_forward_proj": "gated-gelu" if gated else "relu", "tie_word_embeddings": not gated}
+    net: Any = randomize(T5ForConditionalGeneration(T5Config(**options, **SDPA)))
     sizes: dict[str, Any] = {"vocabulary": 50, "width": 20, "key_width": 6, "hidden": 36, "depth": 2, "heads": 4}
     path = save(net, tmp_path / "w.safetensors")
     ids, target = random_ids(2, 150, below=50), random_ids(2, 140, below=50, seed=1)
@@ -160,13 +162,11 @@ def test_t5(tmp_path: Path, gated: bool) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "text_model."])
 def test_clip_text(tmp_path: Path, prefix: str) -> None:
-    config = CLIPTextConfig(
-        vocab_size=49, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=3,
-        max_position_embeddings=16, attn_implementation="sdpa", eos_token_id=48, bos_token_id=0, pad_token_id=1,
-    )  # fmt: skip
-    net = randomize(CLIPTextModel(config))
+    options: dict[str, Any] = {"vocab_size": 49, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2}
+    options |= {"num_attention_heads": 3, "max_position_embeddings": 16, "eos_token_id": 48, "bos_token_id": 0}
+    net = randomize(CLIPTextModel(CLIPTextConfig(**options, **SDPA)))
     path = save_state({prefix + key: value for key, value in net.state_dict().items()}, tmp_path / "w.safetensors")
-    sizes = {"depth": 2, "width": 24, "heads": 3, "hidden": 40, "vocabulary": 49, "context": 16}
+    sizes: dict[str, Any] = {"depth": 2, "width": 24, "heads": 3, "hidden": 40, "vocabulary": 49, "context": 16}
     ids = random_ids(2, 11, below=49)
     got = Reference("clip_text", path, **sizes)(ids=ids)["hidden_states"]
     assert error(got, net(longs(ids)).last_hidden_state) < EXACT
@@ -174,7 +174,7 @@ def test_clip_text(tmp_path: Path, prefix: str) -> None:
 
 def test_vit(tmp_path: Path) -> None:
     net = randomize(VisionTransformer(size=48, patch=16, depth=2, width=24, heads=3, hidden=40))
-    sizes = {"size": 48, "depth": 2, "width": 24, "heads": 3, "hidden": 40}
+    sizes: dict[str, Any] = {"size": 48, "depth": 2, "width": 24, "heads": 3, "hidden": 40}
     image = random_floats(2, 3, 48, 48)
     got = Reference("vit_b16", save(net, tmp_path / "w.safetensors"), **sizes)(image=image)["logits"]
     assert error(got, net(torch.tensor(image).double())) < EXACT

@@ -1,0 +1,58 @@
+"""Random graphs: every target computes what the ops mean, on the same programs."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from netwright.backends import registry
+from netwright.compiler.initialize import random_parameters
+from netwright.compiler.ir.text import parse_program
+
+from ..compiler.random_programs import programs
+from ..compiler.running import random_array, sizes_of
+from ..compiler.running import run as run_meaning
+from .programs import build
+
+EXAMPLES = {"numpy": 60, "onnx": 60, "jax": 20}
+"""XLA compiles each program anew, so it gets fewer."""
+
+
+@pytest.mark.parametrize("target", EXAMPLES)
+def test_random_programs(target: str) -> None:
+    backend = registry.get(target)
+    options = {"stablehlo": False} if target == "jax" else {}
+
+    # Without shrinking, which takes minutes: the text of a failing program is short enough to cut down by hand.
+    @settings(
+        max_examples=EXAMPLES[target],
+        deadline=None,
+        derandomize=True,
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(programs(16))
+    def check(text: str) -> None:
+        program = parse_program(text.replace("float64", "float32"))
+        wanted = run_meaning(program)
+        parameters = random_parameters(program, 0, everywhere=True)
+        with tempfile.TemporaryDirectory() as folder:
+            runtime = backend.load(build(Path(folder) / "bundle", backend, program, parameters, **options))
+            for name, entry in program.entries.items():
+                sizes = sizes_of(entry)
+                inputs = {p.name: random_array(p.name, p.type, sizes, p.range) for p in entry.inputs}
+                states = {s: random_array(s, program.state[s].type, sizes, None) for s in entry.states}
+                outputs, updated = runtime.call(name, inputs, states, sizes)
+                for key, found in {**outputs, **updated}.items():
+                    right = wanted[f"{name}.{key}"]
+                    # A chain of two dozen ops in float32 against float64.
+                    scale = np.abs(right[np.isfinite(right)]).max(initial=1e-6) if right.dtype.kind == "f" else 0
+                    np.testing.assert_allclose(
+                        found.astype(np.float64), right.astype(np.float64), rtol=1e-4, atol=1e-4 * scale, err_msg=text
+                    )
+
+    check()
