@@ -188,5 +188,5 @@ def _numbers(shape: Sequence[AnyDim], sizes: Mapping[str, int]) -> tuple[int, ..
 
 
 def temporary_folder() -> Path:
-    """A fresh folder for a bundle that lives as long as its executable."""
-    return Path(tempfile.mkdtemp(prefix="netwright-")) / "bundle"
+    """A fresh, empty folder for a bundle that lives as long as its executable."""
+    return Path(tempfile.mkdtemp(prefix="netwright-"))

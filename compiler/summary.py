@@ -21,7 +21,8 @@ class Group:
     """The nodes under one label (without one: of one op). ``result_bytes`` is the size of all they compute together.
 
     ``parameters`` counts the elements of trainable parameters, ``buffers`` those of the others; a shared one counts
-    where it is read first. ``op`` is the one with the most work, ``output`` the type of the last value.
+    where it is read first. ``op`` is the one with the most work, ``output`` the type of the last value
+    at the chosen sizes.
     """
 
     label: str
@@ -135,6 +136,7 @@ class _Counter:
     sizes: Mapping[str, int]
     depth: int
     functions: dict[str, tuple[Breakdown, int]] = field(default_factory=dict)
+    readers: dict[Graph, dict[Value, Node]] = field(default_factory=dict)
     costs: dict[tuple[type[Op], Op, tuple[TensorType, ...], tuple[TensorType, ...]], tuple[int, int]] = field(
         default_factory=dict
     )
@@ -155,26 +157,36 @@ class _Counter:
         return EntrySummary(entry.name, total.macs, total.flops, highest, total.nodes, tuple(groups.values()))
 
     def parameters(self, entry: Entry, groups: dict[str, Group]) -> None:
-        readers: dict[Value, Node] = {}
-        for node in entry.graph.nodes:
-            for value in node.inputs:
-                readers.setdefault(value, node)
         first = len(entry.inputs)
         for name, value in zip(entry.params, entry.graph.inputs[first:], strict=False):
             parameter = self.program.parameters.get(name)
-            if value not in readers or parameter is None:
+            label = self.reader(entry.graph, value)
+            if label is None or parameter is None:
                 continue
-            label = self.label(readers[value])
-            group = groups.get(label) or groups.setdefault(self.inside(label, groups), Group(label))
+            group = groups.setdefault(label, Group(label))
             elements = int(parameter.type.elements)  # type: ignore[arg-type]
             if parameter.trainable:
                 group.parameters += elements
             else:
                 group.buffers += elements
 
-    def inside(self, label: str, groups: Mapping[str, Group]) -> str:
-        """The first group of a call, whose own label stands for several."""
-        return next((key for key in groups if key.startswith(f"{label}.")), label)
+    def reader(self, graph: Graph, value: Value) -> str | None:
+        """The label of the node that reads a value first, inside the functions that it is handed to."""
+        if graph not in self.readers:
+            first: dict[Value, Node] = {}
+            for node in graph.nodes:
+                for read in node.inputs:
+                    first.setdefault(read, node)
+            self.readers[graph] = first
+        node = self.readers[graph].get(value)
+        if node is None:
+            return None
+        label = self.label(node)
+        if not isinstance(node.op, Call):
+            return label
+        callee = self.program.functions[node.op.function]
+        inner = self.reader(callee, callee.inputs[node.inputs.index(value)])
+        return label if inner is None else self.joined(label, inner)
 
     def graph(self, graph: Graph) -> Breakdown:
         found: Breakdown = {}
@@ -217,7 +229,7 @@ class _Counter:
         if node.regions:
             macs, flops = (times * sum(part.macs for part in inner), times * sum(part.flops for part in inner))
         written = sum(self.nbytes(value.type) for value in node.outputs)
-        output = str(node.outputs[-1].type) if node.outputs else ""
+        output = self.shown(node.outputs[-1].type) if node.outputs else ""
         return _Work(macs, flops, written, count, output, node.op.name, flops)
 
     def cost(self, node: Node) -> tuple[int, int]:
@@ -236,6 +248,9 @@ class _Counter:
         if not isinstance(found, int):
             raise ValueError(f"{value} depends on a size that is not given")
         return found
+
+    def shown(self, type: TensorType) -> str:
+        return str(TensorType(type.dtype, tuple(self.number(size) for size in type.shape)))
 
     def nbytes(self, type: TensorType) -> int:
         return self.number(type.nbytes)

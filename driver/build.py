@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -160,5 +161,9 @@ def write_bundle(model: Model, folder: Path, build: Build, weights: Weights) -> 
 def compile_model(model: Model, build: Build, weights: Weights) -> Executable:
     """Compile and open: an executable whose bundle lives as long as it does."""
     folder = temporary_folder()
-    write_bundle(model, folder, build, weights)
-    return Executable(folder, owns_folder=True)
+    try:
+        write_bundle(model, folder, build, weights)
+        return Executable(folder, owns_folder=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

@@ -94,6 +94,11 @@ def read_input(field: Field, text: str) -> np.ndarray:
     try:
         return np.asarray(json.loads(text))
     except (ValueError, RecursionError):
+        if "text" in (field.source or {}):
+            message = (
+                f"{field.name}={text[:60]!r}: text is not read here; give its tokens as numbers: {field.name}=[[1, 2]]"
+            )
+            raise InputError(message) from None
         message = f"{field.name}={text[:60]!r} is no picture, no .npy or .npz file, no JSON numbers and not `random`"
         raise InputError(f"{message}; it should be {field.type}") from None
 

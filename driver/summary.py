@@ -12,11 +12,16 @@ from .model import Model
 from .samples import check_symbols, choose_sizes
 
 
-def summary_of(model: Model, sizes: Mapping[str, int], depth: int = 1) -> Summary:
+MOST_DEPTH = 4
+FEWEST_PARTS = 4
+
+
+def summary_of(model: Model, sizes: Mapping[str, int], depth: int | None = None) -> Summary:
     """The summary of a model.
 
     ``sizes`` set symbols; the others are those of the pictures that the spec asks for, else the least that is allowed
-    (1). Raises SpecError, and InputError for a size of an unknown symbol or out of range.
+    (1). Parts are by the first ``depth`` names; by default by as few as give `FEWEST_PARTS` parts, at most `MOST_DEPTH`.
+    Raises SpecError, and InputError for a size of an unknown symbol or out of range.
     """
     entries = signature.from_json(signature.to_json(model.program)).entries
     check_symbols(entries.values(), sizes)
@@ -24,7 +29,13 @@ def summary_of(model: Model, sizes: Mapping[str, int], depth: int = 1) -> Summar
     for entry in entries.values():
         choose_sizes(entry, sizes)
         usual |= picture_sizes(entry)
-    return summarize(model.program, {**usual, **sizes}, depth)
+    chosen = {**usual, **sizes}
+    found = summarize(model.program, chosen, depth or 1)
+    for deeper in range(2, MOST_DEPTH + 1):
+        if depth is not None or max(len(entry.groups) for entry in found.entries) >= FEWEST_PARTS:
+            break
+        found = summarize(model.program, chosen, deeper)
+    return found
 
 
 def picture_sizes(entry: EntrySignature) -> dict[str, int]:

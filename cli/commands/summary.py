@@ -18,7 +18,7 @@ _MOST_ROWS = 200
 
 def summary(
     model: ModelArgument,
-    depth: Annotated[int, typer.Option("--depth", min=1, help="How many levels of names to show.")] = 1,
+    depth: Annotated[int | None, typer.Option("--depth", min=1, help="How many levels of names to show.")] = None,
     knobs: SetOption = None,
     dim: SizeOption = None,
     given: WithOption = None,

@@ -78,7 +78,7 @@ def test_summary_as_json(cli: Cli, spec: Path) -> None:
 def test_summary_for_people(cli: Cli, spec: Path) -> None:
     out = cli("summary", spec).fine()
     assert f"small: {PARAMETERS} parameters" in out
-    assert "float32[N, 3]" in out
+    assert "float32[1, 3]" in out
 
 
 def test_summary_of_pictures_takes_their_size(cli: Cli) -> None:

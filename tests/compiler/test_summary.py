@@ -26,7 +26,7 @@ def test_a_network() -> None:
     assert list(groups) == ["stem", "bn", "(relu)", "pool", "fc", "p"]
     assert groups["stem"].parameters == 6 * 27 + 6 and groups["stem"].macs == conv
     assert groups["bn"].parameters == 12 and groups["bn"].buffers == 12
-    assert groups["fc"].macs == product and groups["fc"].output == "float32[N, 10]"
+    assert groups["fc"].macs == product and groups["fc"].output == "float32[2, 10]"
     assert groups["(relu)"].result_bytes == 4 * 2 * 6 * 16
     assert sum(group.macs for group in entry.groups) == found.macs
     json.dumps(found.to_json())
