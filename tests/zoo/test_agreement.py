@@ -12,7 +12,7 @@ from netwright.backends.executable import Executable
 from netwright.driver.build import Build, Weights, compile_model
 from netwright.driver.model import load
 
-from .cases import CASES, Case
+from .cases import CASES
 from .running import error
 
 TARGETS = ("numpy", "jax", "onnx")
@@ -20,24 +20,20 @@ CLOSE = 1e-4
 """Relative to the largest value of an output."""
 
 
-def run(case: Case, target: str) -> list[dict[str, np.ndarray]]:
-    """The outputs of each call, and behind them the states that are left."""
+@cache
+def run(name: str, target: str) -> list[dict[str, np.ndarray]]:
+    """The outputs of each call of a case, and behind them the states that are left."""
+    case = CASES[name]
     model = load(f"zoo:{case.model}", given=case.given, **case.args)
     net: Executable = compile_model(model, Build(target), Weights(seed=7, everywhere=True))
     results = [net.run(entry, **inputs) for entry, inputs in case.calls]
     return [*results, {name: np.array(value) for name, value in net.states.items()}]
 
 
-@cache
-def reference(name: str) -> list[dict[str, np.ndarray]]:
-    return run(CASES[name], "reference")
-
-
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", CASES)
 def test_agreement(name: str, target: str) -> None:
-    wanted = reference(name)
-    got = run(CASES[name], target)
+    wanted, got = run(name, "reference"), run(name, target)
     assert [list(outputs) for outputs in got] == [list(outputs) for outputs in wanted]
     for outputs, right in zip(got, wanted, strict=True):
         for key, value in right.items():
@@ -57,21 +53,21 @@ TRUTH: dict[str, Callable[[bool, bool], bool]] = {
 @pytest.mark.parametrize("target", ("reference", *TARGETS))
 @pytest.mark.parametrize("name", TRUTH)
 def test_truth(name: str, target: str) -> None:
-    (outputs, _) = run(CASES[name], target)
+    (outputs, _) = run(name, target)
     rows = [(bool(row >> 1), bool(row & 1)) for row in range(4)]
     assert outputs["fires"].tolist() == [float(TRUTH[name](*row)) for row in rows]
 
 
 @pytest.mark.parametrize("target", ("reference", *TARGETS))
 def test_not(target: str) -> None:
-    (outputs, _) = run(CASES["not_gate"], target)
+    (outputs, _) = run("not_gate", target)
     assert outputs["fires"].tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("target", ("reference", *TARGETS))
 def test_cache(target: str) -> None:
     """With a cache, piece by piece, the same as the whole text at once."""
-    (whole, _), steps = run(CASES["gpt2"], target), run(CASES["gpt2, cache"], target)
+    (whole, _), steps = run("gpt2", target), run("gpt2, cache", target)
     for at, outputs in zip((5, 6, 9, 10), steps, strict=False):
         assert error(outputs["logits"], whole["logits"][:, at]) < CLOSE
     assert steps[-1]["at"] == 11
