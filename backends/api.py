@@ -29,7 +29,7 @@ class BackendError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to compile. ``device`` is a target's own name of a device; ``settings`` its further knobs, validated by it."""
+    """How to compile: ``device`` is a target's own name of a device, ``settings`` are its further knobs."""
 
     device: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Runtime(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What `Backend.load` gets: a verified bundle folder, its manifest, and its packed weights by name (read lazily)."""
+    """What `Backend.load` gets: a verified folder, its manifest, and its packed weights by name, read lazily."""
 
     folder: Path
     manifest: Mapping[str, Any]

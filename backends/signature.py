@@ -26,7 +26,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class EntrySignature:
-    """What an entry takes, gives, reads and updates; guards are pairs of sizes that must be equal, and where it says so."""
+    """What an entry takes, gives, reads and updates. A guard is two sizes that must be equal, and where it says so."""
 
     name: str
     inputs: tuple[Field, ...]

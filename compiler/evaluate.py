@@ -116,9 +116,7 @@ class _Evaluator:
             declared = node.op.resolve(self.sizes)
             return self.checked(node, self.run(self.decompositions.of(declared, types).graph, arrays))
         if self.wide and isinstance(op, Bitcast):
-            arrays = [
-                array.astype(value.type.dtype.numpy) for value, array in zip(node.inputs, arrays, strict=True)
-            ]
+            arrays = [array.astype(value.type.dtype.numpy) for value, array in zip(node.inputs, arrays, strict=True)]
         try:
             if step.regions:
                 result = op.meaning(*op.arguments(arrays), regions=step.regions)

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Union
 
 LIMIT = 2**31 - 1
 """Largest dimension of a tensor."""
@@ -70,7 +69,7 @@ class Extreme:
         return (2, self.kind, tuple(_key(item) for item in self.items))
 
 
-Atom = Union[Symbol, FloorDiv, Extreme]
+Atom = Symbol | FloorDiv | Extreme
 Monomial = tuple[Atom, ...]
 
 
@@ -156,7 +155,7 @@ class Dim:
         return f"Dim({self})"
 
 
-AnyDim = Union[int, Dim]
+AnyDim = int | Dim
 Shape = tuple[AnyDim, ...]
 
 

@@ -143,9 +143,7 @@ class NormalizeGroup(_Normalize):
     source = "Wu, He (2018), Group Normalization; Ulyanov, Vedaldi, Lempitsky (2016), Instance Normalization"
     groups: Annotated[int, Field(ge=1)]
 
-    def infer(
-        self, shapes: Shapes, x: TensorType, scale: TensorType | None, shift: TensorType | None
-    ) -> TensorType:
+    def infer(self, shapes: Shapes, x: TensorType, scale: TensorType | None, shift: TensorType | None) -> TensorType:
         need_float(self.name, x)
         if x.rank < 2:
             raise OpError(f"{self.name}: takes [N, C, ...], not {x}")

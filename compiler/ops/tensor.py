@@ -18,12 +18,12 @@ from ..ir.graph import Builder, Graph, Value
 from ..ir.op import Op, OpError
 from ..ir.types import DType, Literal, TensorType
 from .elementwise import Add, And, Compare, Div, Mul, Neg, Not, Or, Pow, Rem, Sub
-from .source import Cast, Constant, Dimension
 from .shape import Broadcast, Reshape, Reverse, Slice
+from .source import Cast, Constant, Dimension
 
-Scalar = Union[int, float, bool, Dim]
+Scalar = int | float | bool | Dim
 Operand = Union["Tensor", int, float, bool, Dim]
-Item = Union[int, Dim, slice, EllipsisType, None]
+Item = int | Dim | slice | EllipsisType | None
 
 
 class Tensor:

@@ -135,4 +135,3 @@ def _defining(node: Node, number: np.generic) -> list[Node]:
     filled(build, node.output.type, number)
     build.nodes[-1] = replace(build.nodes[-1], outputs=node.outputs)
     return build.nodes
-

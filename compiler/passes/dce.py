@@ -43,9 +43,7 @@ def trimmed(node: Node, op: Scan, needed: set[Value]) -> Node:
     (region,) = node.regions
     rows = range(op.carries, len(node.outputs))
     dropped = {place for place in rows if node.outputs[place] not in needed}
-    region = live(
-        replace(region, outputs=tuple(v for place, v in enumerate(region.outputs) if place not in dropped))
-    )
+    region = live(replace(region, outputs=tuple(v for place, v in enumerate(region.outputs) if place not in dropped)))
     read = {value for inner in region.nodes for value in inner.inputs} | set(region.outputs)
     carried = range(op.constants, op.constants + op.carries)
     places = [place for place, value in enumerate(region.inputs) if value in read or place in carried]
@@ -89,9 +87,7 @@ def _prepare(program: Program) -> Program:
     ]
     graph = live(replace(program.prepare, outputs=tuple(value for _, value in packed)))
     read = {value for node in graph.nodes for value in node.inputs} | set(graph.outputs)
-    inputs = [
-        (name, value) for name, value in zip(program.prepare_inputs, graph.inputs, strict=True) if value in read
-    ]
+    inputs = [(name, value) for name, value in zip(program.prepare_inputs, graph.inputs, strict=True) if value in read]
     return replace(
         program,
         prepare=replace(graph, inputs=tuple(value for _, value in inputs)),

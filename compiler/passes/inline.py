@@ -33,9 +33,7 @@ def inline(program: Program, context: Context) -> Program:
         flat[name] = inline_calls(graph, flat)
     for name in flat:
         context.rewritten("inline", f"function {name}")
-    entries = {
-        name: replace(entry, graph=inline_calls(entry.graph, flat)) for name, entry in program.entries.items()
-    }
+    entries = {name: replace(entry, graph=inline_calls(entry.graph, flat)) for name, entry in program.entries.items()}
     return replace(program, entries=entries, functions={}, prepare=inline_calls(program.prepare, flat))
 
 

@@ -141,5 +141,3 @@ def _in_float32(op: Op) -> Op:
         elif isinstance(value, Literal) and value.type.dtype.is_half:
             changed[key] = Literal.of(value.array(), DType.FLOAT32)
     return op.model_copy(update=changed) if changed else op
-
-

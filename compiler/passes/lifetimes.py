@@ -45,9 +45,7 @@ def lifetimes(graph: Graph) -> list[Lifetime]:
         last[value] = len(graph.nodes)
     found = [Lifetime(value, -1, last.get(value, -1), value.type.nbytes) for value in graph.inputs]
     for position, node in enumerate(graph.nodes):
-        found += [
-            Lifetime(value, position, last.get(value, position), value.type.nbytes) for value in node.outputs
-        ]
+        found += [Lifetime(value, position, last.get(value, position), value.type.nbytes) for value in node.outputs]
     return found
 
 

@@ -293,5 +293,3 @@ class Sweep:
 
 def _commutes(op: Op) -> bool:
     return isinstance(op, _COMMUTATIVE) or (isinstance(op, Compare) and op.direction in ("eq", "ne"))
-
-

@@ -66,7 +66,9 @@ class Maker:
             return elementwise(self.build, Max(), x, y)
         if kind == 3:
             return apply(self.build, Where(), x < y, x, y)
-        return apply(self.build, Where(), x < 0.25, y, constant(self.build, 0.125, DType.FLOAT32).broadcast_to(TYPE.shape))
+        return apply(
+            self.build, Where(), x < 0.25, y, constant(self.build, 0.125, DType.FLOAT32).broadcast_to(TYPE.shape)
+        )
 
     def view(self) -> Tensor:
         return apply(self.build, Reverse(axes=(self.draw(st.integers(0, 1)),)), self.pick())
@@ -233,9 +235,7 @@ def test_a_step_of_an_lstm_allocates_and_copies_next_to_nothing(tmp_path: Path) 
     module_torch = torch.nn.LSTM(features, hidden)
 
     def make(build: Builder, xs: Tensor, h: Tensor, c: Tensor, w: Tensor, u: Tensor, bias: Tensor) -> list[Tensor]:
-        def body(
-            b: Builder, w: Tensor, u: Tensor, bias: Tensor, h: Tensor, c: Tensor, x: Tensor
-        ) -> list[Tensor]:
+        def body(b: Builder, w: Tensor, u: Tensor, bias: Tensor, h: Tensor, c: Tensor, x: Tensor) -> list[Tensor]:
             by = Dot(lhs_contract=(1,), rhs_contract=(1,))
             gates = apply(b, by, x, w) + apply(b, by, h, u) + bias
             i, f, g, o = (gates[:, k * hidden : (k + 1) * hidden] for k in range(4))

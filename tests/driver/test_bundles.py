@@ -12,9 +12,10 @@ import textwrap
 import time
 from pathlib import Path
 
-import netwright as nw
 import numpy as np
 import pytest
+
+import netwright as nw
 from netwright.backends import bundle
 from netwright.backends.api import Emission
 from netwright.driver.build import Build, Weights, write_bundle

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import netwright as nw
 import numpy as np
 import pytest
-from netwright.driver.build import Weights
 from safetensors.numpy import save_file
+
+import netwright as nw
+from netwright.driver.build import Weights
 
 
 @pytest.fixture

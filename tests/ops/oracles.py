@@ -82,6 +82,7 @@ ORACLES |= {
 def _halves(op: Any, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
     return torch.chunk(x, 2, op.axis)
 
+
 # ---- aggregates, matrix product
 
 
@@ -153,13 +154,9 @@ def _batch_norm(op: Any, x: Any, scale: Any, shift: Any, mean: Any, variance: An
     return tf.batch_norm(x, mean, variance, scale, shift, training=False, eps=op.eps)
 
 
-def _attention(
-    op: Any, q: Any, k: Any, v: Any, start: Any = None, mask: Any = None, bias: Any = None
-) -> torch.Tensor:
+def _attention(op: Any, q: Any, k: Any, v: Any, start: Any = None, mask: Any = None, bias: Any = None) -> torch.Tensor:
     shared = op.kv_heads or op.heads
-    q, k, v = (
-        x.unflatten(2, (heads, -1)).transpose(1, 2) for x, heads in ((q, op.heads), (k, shared), (v, shared))
-    )
+    q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x, heads in ((q, op.heads), (k, shared), (v, shared)))
     k, v = (x.repeat_interleave(op.heads // shared, 1) for x in (k, v))
     added = torch.zeros(q.shape[2], k.shape[2], dtype=q.dtype)
     if op.causal:

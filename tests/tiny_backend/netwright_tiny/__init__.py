@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+
 from netwright.backends.api import Backend, BackendError, Emission, Loaded, Options, Runtime
 from netwright.compiler.ir import Node, Program
 from netwright.compiler.ir.text import parse_program, print_program
@@ -103,7 +104,9 @@ def run(node: Node, operands: list[Array], shape: tuple[int, ...]) -> Array:
     op: Any = node.op
     match op.name:
         case name if name in MAPS:
-            return Array(operands[0].shape, [MAPS[name](*each) for each in zip(*(x.items for x in operands), strict=True)])
+            return Array(
+                operands[0].shape, [MAPS[name](*each) for each in zip(*(x.items for x in operands), strict=True)]
+            )
         case "constant":
             array = op.value.array()
             return Array(array.shape, array.ravel().tolist())
