@@ -174,9 +174,9 @@ class _Counter:
         """The label of the node that reads a value first, inside the functions that it is handed to."""
         if graph not in self.readers:
             first: dict[Value, Node] = {}
-            for node in graph.nodes:
-                for read in node.inputs:
-                    first.setdefault(read, node)
+            for each in graph.nodes:
+                for read in each.inputs:
+                    first.setdefault(read, each)
             self.readers[graph] = first
         node = self.readers[graph].get(value)
         if node is None:

@@ -11,16 +11,17 @@ from ..compiler.summary import Summary, summarize
 from .model import Model
 from .samples import check_symbols, choose_sizes
 
-
 MOST_DEPTH = 4
+"""Names of a label that parts are told apart by, if nobody says how many."""
 FEWEST_PARTS = 4
+"""A table with fewer parts says too little."""
 
 
 def summary_of(model: Model, sizes: Mapping[str, int], depth: int | None = None) -> Summary:
     """The summary of a model.
 
     ``sizes`` set symbols; the others are those of the pictures that the spec asks for, else the least that is allowed
-    (1). Parts are by the first ``depth`` names; by default by as few as give `FEWEST_PARTS` parts, at most `MOST_DEPTH`.
+    (1). Parts are by the first ``depth`` names; by default by as few as give `FEWEST_PARTS` parts.
     Raises SpecError, and InputError for a size of an unknown symbol or out of range.
     """
     entries = signature.from_json(signature.to_json(model.program)).entries
