@@ -82,8 +82,8 @@ class Executable:
 
     @property
     def states(self) -> dict[str, np.ndarray]:
-        """The current values of the states used so far."""
-        return dict(self._states)
+        """Copies of the current values of the states used so far."""
+        return {name: np.array(value) for name, value in self._states.items()}
 
     def save(self, folder: str | Path) -> None:
         """Copy the bundle to ``folder`` (written aside, then renamed). Raises `BundleError`."""

@@ -178,7 +178,7 @@ class _Counter:
                 for read in each.inputs:
                     first.setdefault(read, each)
             self.readers[graph] = first
-        node = self.readers[graph].get(value)
+        node: Node | None = self.readers[graph].get(value)
         if node is None:
             return None
         label = self.label(node)
