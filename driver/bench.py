@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -180,8 +179,3 @@ def _rotated(items: list[tuple[Timing, Contender]], by: int) -> Iterator[tuple[T
     """Nobody always runs after the same neighbour, which leaves the caches warm or cold."""
     for place in range(len(items)):
         yield items[(place + by) % len(items)]
-
-
-def core_count() -> int:
-    """The cores that a benchmark may use."""
-    return cores() or os.cpu_count() or 1

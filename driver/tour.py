@@ -52,11 +52,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A registered target; ``missing`` says why it cannot run here, ``extra`` what would install it."""
+    """A registered target; ``missing`` says why it cannot run here, and what to install."""
 
     name: str
     missing: str = ""
-    extra: str = ""
 
 
 def targets() -> list[Target]:
@@ -70,7 +69,7 @@ def targets() -> list[Target]:
         except BackendError as error:
             found.append(Target(name, str(error)))
         else:
-            found.append(Target(name, backend.unavailable() or "", backend.extra))
+            found.append(Target(name, backend.unavailable() or ""))
     return found
 
 
