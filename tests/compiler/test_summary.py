@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -91,9 +90,7 @@ def test_functions_are_counted_once_and_multiplied() -> None:
       output "y" %{layers}
     }}"""
     big = program(text)
-    start = time.perf_counter()
     found = summarize(big, {"N": 8})
-    assert time.perf_counter() - start < 2
     assert found.macs == layers * 2 * 8 * 64 * 64
     assert found.nodes == 3 * layers
     assert found.activation_bytes <= 4 * (4 * 8 * 64 + 64 * 64)
