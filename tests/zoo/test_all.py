@@ -10,10 +10,10 @@ from jsonschema import Draft202012Validator
 from netwright.compiler.ir.text import parse_program, print_program
 from netwright.compiler.ir.verify import verify
 from netwright.driver.model import load
+from netwright.driver.schema import spec_schema
 from netwright.spec.diagnostics import SpecError
 from netwright.spec.load import load_document
 from netwright.spec.reader import read_tree
-from netwright.spec.schema import json_schema
 from netwright.spec.tree import plain
 from netwright.spec.zoo_index import ZOO, zoo_names
 
@@ -87,6 +87,7 @@ STATISTICS = {
 }
 """Running means and variances, which are not trained."""
 
+SCHEMA = Draft202012Validator(spec_schema())
 DOCUMENTS = sorted(ZOO.rglob("*.yaml"))
 
 
@@ -126,7 +127,7 @@ def test_document(path) -> None:  # type: ignore[no-untyped-def]
     """It says what it is, fits the lines of the house, and an editor's schema finds nothing wrong with it."""
     text = path.read_text()
     document = plain(read_tree(text, path.name))
-    assert [error.message for error in Draft202012Validator(json_schema()).iter_errors(document)] == []
+    assert [error.message for error in SCHEMA.iter_errors(document)] == []
     assert document["summary"]
     assert document.get("name", path.stem)
     assert max(map(len, text.splitlines())) <= 140
