@@ -28,6 +28,11 @@ class Diagnostic:
     chain: tuple[tuple[str, Span], ...] = ()
     limit: str | None = None
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for the same message at the same place, also of a file that was read twice."""
+        return *self.span.order, self.message
+
     def render(self) -> str:
         """`file:line:column: error: message`, the source line, the hint and the chain of calls."""
         parts = [f"{self.span}: error: {self.message}"]
@@ -48,8 +53,8 @@ class SpecError(Exception):
     diagnostics: tuple[Diagnostic, ...]
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        unique = dict.fromkeys(diagnostics)
-        self.diagnostics = tuple(sorted(unique, key=lambda one: one.span.order))
+        unique = {one.key: one for one in reversed(list(diagnostics))}
+        self.diagnostics = tuple(sorted(reversed(unique.values()), key=lambda one: one.span.order))
         super().__init__(self.diagnostics)
 
     def __str__(self) -> str:
@@ -97,7 +102,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
-        self._known: set[tuple[Span, str]] = set()
+        self._known: set[tuple[object, ...]] = set()
 
     def report(
         self,
@@ -116,10 +121,9 @@ class Collector:
             self._note(replace(one, chain=chain) if chain and not one.chain else one)
 
     def _note(self, one: Diagnostic) -> None:
-        key = (one.span, one.message)
-        if key in self._known:
+        if one.key in self._known:
             return
-        self._known.add(key)
+        self._known.add(one.key)
         self.diagnostics.append(one)
         if len(self.diagnostics) >= MOST_KEPT:
             self.raise_any()

@@ -40,12 +40,14 @@ class ProgramBuilder:
     ``functions`` are cached by (block, args, operand types); `start_entry` forgets them, for entries have symbols of
     their own. ``training`` is true in training graphs. ``ops`` are known by op class and fields. ``items`` counts what
     the lists of formulas hold. ``unknown`` are names that a scope (by the id of its model) does not know: they are
-    reported already.
+    reported already. ``checked`` are the documents whose names are checked, ``models`` those that parts refer to, by
+    the `id` of the referring one and the reference. ``keep`` are layers that compute in float32.
     """
 
     collector: Collector
     compute: DType
     storage: DType
+    keep: frozenset[str] = frozenset()
     training: bool = False
     shapes: Shapes = field(default_factory=Shapes)
     guards: list[Guard] = field(default_factory=list)
@@ -57,6 +59,8 @@ class ProgramBuilder:
     ops: dict[Any, Any] = field(default_factory=dict)
     items: int = 0
     unknown: set[tuple[int, str]] = field(default_factory=set)
+    checked: dict[int, LoadedDocument] = field(default_factory=dict)
+    models: dict[tuple[int, str], LoadedDocument] = field(default_factory=dict)
 
     def spend(self, length: int, expr: Expr) -> None:
         """Counts items of lists that formulas make or walk. Raises FormulaError when all together are too many."""

@@ -13,6 +13,7 @@ from ..source import Span
 from .body import Body, Key, join
 from .context import Context, Part, ProgramBuilder
 from .fields import read_args, read_value
+from .names import check_names
 from .ops import checked_path
 from .scope import Scope
 from .values import Poisoned
@@ -29,8 +30,12 @@ def instantiate(
 ) -> Context:
     """The context of a document whose parameters live at ``root``.
 
-    ``given`` args are evaluated in ``caller`` (in the document itself if None). All mistakes in one SpecError.
+    ``given`` args are evaluated in ``caller`` (in the document itself if None). All mistakes in one SpecError; those of
+    parts and names go to the collector of the program.
     """
+    if id(loaded) not in program.checked:
+        program.checked[id(loaded)] = loaded
+        check_names(loaded, program.collector, program.unknown)
     context = Context(program, loaded, root)
     program.contexts.append(context)
     home = Scope(context, Body(program.shapes), program.collector)
@@ -38,11 +43,7 @@ def instantiate(
         context.includes[name] = instantiate(program, library, root, {}, None, span)
     document = loaded.document
     chosen = _variant(loaded, variant, span)
-    spans = given if hasattr(given, "key_span") else _Spans(span)
-    what = f"the model `{loaded.label}`"
-    own = {**chosen, **given}
-    values = _read(caller or home, home, document.args or {}, own, chosen, given, what, spans, span)
-    context.statics.update(values)
+    context.statics.update(_args(loaded, caller or home, home, chosen, given, span))
     for name, static in (document.let or {}).items():
         context.statics[name] = read_value(home, static)
     for name, declaration in (document.parts or {}).items():
@@ -55,24 +56,23 @@ def instantiate(
     return context
 
 
-def _read(
+def _args(
+    loaded: LoadedDocument,
     caller: Scope,
     home: Scope,
-    declared: Mapping[str, Any],
-    own: Mapping[str, StaticValue],
     chosen: Mapping[str, StaticValue],
     given: Mapping[str, StaticValue],
-    what: str,
-    spans: Any,
     span: Span,
 ) -> dict[str, Any]:
     """Args from a variant are written in the document itself, given ones where it is used."""
+    declared: Mapping[str, Any] = loaded.document.args or {}
     kept = {name: value for name, value in chosen.items() if name not in given}
-    from_variant = {name: declaration for name, declaration in declared.items() if name in kept}
-    values = read_args(home, from_variant, kept, home, what, spans, span)
-    rest = {name: declaration for name, declaration in declared.items() if name not in kept}
-    surplus = {name: value for name, value in own.items() if name not in kept}
-    values |= read_args(caller, rest, surplus, home, what, spans, span)
+    spans = given if hasattr(given, "key_span") else _Spans(span)
+    what = f"the model `{loaded.label}`"
+    inside = {name: declaration for name, declaration in declared.items() if name in kept}
+    values = read_args(home, inside, kept, home, what, spans, span)
+    outside = {name: declaration for name, declaration in declared.items() if name not in kept}
+    values |= read_args(caller, outside, given, home, what, spans, span)
     return {name: values[name] for name in declared}
 
 
@@ -88,6 +88,7 @@ class _Spans:
 
 
 def _variant(loaded: LoadedDocument, variant: str | None, span: Span) -> Mapping[str, StaticValue]:
+    """The args that a variant sets. Raises SpecError."""
     name = variant or loaded.variant
     if name is None:
         return {}
@@ -98,24 +99,37 @@ def _variant(loaded: LoadedDocument, variant: str | None, span: Span) -> Mapping
             span, f"`{loaded.label}` has no variant `{name}`", suggest(name, variants) or f"variants: {listed}"
         )
     declared: Mapping[str, Any] = loaded.document.args or {}
-    for key in variants[name]:
-        if key not in declared:
-            raise error_at(variants[name].key_span(key), f"there is no arg `{key}`", suggest(key, declared))
-    return variants[name]
+    # Others are mistakes that `check_names` reports.
+    return {key: value for key, value in variants[name].items() if key in declared}
 
 
 def _part(context: Context, home: Scope, name: str, declaration: Any) -> Part:
+    """A declared part; a sub-model is loaded and instantiated. Raises SpecError."""
     path = declaration.path
     written = path if isinstance(declaration, ModelPart) or path is None else path.prefix
     text = name if written is None else home.text(written)
     if written is not None and text != ".":
         checked_path(text, written.span)
     base = Key(join(context.root.path, "" if text == "." else text), absolute=True)
-    if isinstance(declaration, OpPart) and path is not None and path.each is not None:
+    if path is not None and not isinstance(declaration, ModelPart) and path.each is not None:
+        if not isinstance(declaration, OpPart):
+            raise error_at(path.span, "a block has a path of its own, not one for each parameter")
         base = context.root
     inner = None
     if isinstance(declaration, ModelPart):
-        model = load_model(context.loaded, declaration.model)
-        variant = None if declaration.variant is None else str(declaration.variant)
-        inner = instantiate(context.program, model, base, declaration.fields, home, declaration.span, variant)
+        inner = _sub_model(context, home, base, declaration)
     return Part(name, declaration, context, base, inner)
+
+
+def _sub_model(context: Context, home: Scope, base: Key, declaration: ModelPart) -> Context:
+    program = context.program
+    # Each program reads a document once, however many parts refer to it.
+    known = (id(context.loaded), str(declaration.model))
+    if known not in program.models:
+        program.models[known] = load_model(context.loaded, declaration.model)
+    model = program.models[known]
+    variant = None if declaration.variant is None else str(declaration.variant)
+    place = declaration.variant.span if declaration.variant is not None else declaration.span
+    if variant is not None:
+        _variant(model, variant, place)
+    return instantiate(program, model, base, declaration.fields, home, declaration.span, variant)

@@ -63,6 +63,8 @@ def run_op(
     scope = site.scope
     scope.place(site.span, site.label)
     dtype = None if compute is None else _float_dtype(*compute)
+    if dtype is None and isinstance(op, Layer) and op.name in scope.context.program.keep:
+        dtype = DType.FLOAT32
     with scope.errors_at(site.span):
         names = [*op.operands, *(f"{name}?" for name in op.owned)] if isinstance(op, Layer) else list(op.operands)
         values = operands if positional else _by_name(site, op.name, names, operands)

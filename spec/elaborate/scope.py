@@ -96,14 +96,25 @@ class Scope:
             if isinstance(error, UnknownName):
                 if (id(self.module), error.name) in program.unknown:
                     raise Poisoned from None
-                known = {*self.known(), *(("i",) if self.iteration is not None else ())}
-                hint = "it is defined further down" if error.name in self.later else suggest(error.name, known)
+                hint = self._missing(error.name)
             span = formula.position(error.start, error.stop)
             raise error_at(span, error.message, hint, error.limit) from None
         except (OpError, Undecided) as error:
             raise error_at(formula.span, str(error)) from None
         finally:
             program.place_guards(self.context.file, formula.span)
+
+    def _missing(self, name: str) -> str | None:
+        """Why a name is not known, if that can be told."""
+        if name in self.later:
+            return "it is defined further down"
+        if name == "i":
+            return "`i` counts the iterations of a node with `repeat`"
+        if name in (self.context.loaded.document.state or {}):
+            return "a part has no state: its model hands it in and out"
+        if name[0].isupper() and not self.symbols.keys() >= {name}:
+            return suggest(name, self.symbols) or "an input that is given binds a symbol"
+        return suggest(name, self.known())
 
     def static(self, formula: Formula, what: str) -> Value:
         """The value of a formula that is computed when the spec is read. Raises SpecError."""
