@@ -10,6 +10,7 @@ from ..compiler.passes.context import Context
 from ..compiler.passes.dce import dce
 from ..compiler.passes.inline import inline
 from ..spec.diagnostics import Diagnostic, SpecError
+from ..spec.elaborate.program import check_library
 from .model import Model
 
 PLAIN = ""
@@ -90,10 +91,12 @@ def check(name: str, load: Callable[[], Model]) -> Report:
     """Check a document as it stands, with each of its variants, and with all optional inputs given.
 
     ``name`` is how a person calls it; ``load`` opens it and may raise SpecError. A mistake that several forms share is
-    reported once. The form without a variant is left out if only variants give all required args.
+    reported once. Of a library names and references are checked. The form without a variant is left out if only variants give all required args.
     """
     try:
         model = load()
+        if model.loaded.document.is_library:
+            check_library(model.loaded)
     except SpecError as error:
         return Report(name, tuple(Problem(one, (PLAIN,)) for one in error.diagnostics), (), {}, (PLAIN,))
     if model.loaded.document.is_library:

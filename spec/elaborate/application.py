@@ -63,7 +63,7 @@ def apply_op(build: Builder, op: Op, given: Sequence[Value]) -> Value:
     lined = line_up(op.name, op.operands, given)
     if isinstance(op, Where) and isinstance(lined[0], Tensor):
         return F.where(lined[0], *(as_operand(op.name, value) for value in lined[1:]))
-    if op.elementwise and not op.is_composite():
+    if op.elementwise and all(value is not None for value in lined):
         return elementwise(build, op, *(as_operand(op.name, value) for value in lined))
     tensors: list[Any] = []
     like = next((value.dtype for value in lined if isinstance(value, Tensor) and value.dtype.is_float), None)

@@ -86,9 +86,9 @@ class Body:
 
     def parameter(self, key: Key, type: TensorType) -> Tensor:
         """The parameter as a tensor of this body."""
-        if key not in self.parameters:
-            self.parameters[key] = Value(type)
-        return Tensor(self.build, self.parameters[key])
+        value = self.parameters.setdefault(key, Value(type))
+        # Two owners of one path are reported at the end; until then each has the type that it needs.
+        return Tensor(self.build, value if value.type == type else Value(type))
 
     def graph(self, outputs: list[Value]) -> Graph:
         """The finished graph: inputs, then parameters."""

@@ -41,7 +41,8 @@ class ProgramBuilder:
     their own. ``training`` is true in training graphs. ``ops`` are known by op class and fields. ``items`` counts what
     the lists of formulas hold. ``unknown`` are names that a scope (by the id of its model) does not know: they are
     reported already. ``checked`` are the documents whose names are checked, ``models`` those that parts refer to, by
-    the `id` of the referring one and the reference. ``keep`` are layers that compute in float32.
+    the `id` of the referring one and the reference. ``keep`` are layers that compute in float32. ``clashes``
+    are places that own one path.
     """
 
     collector: Collector
@@ -61,6 +62,7 @@ class ProgramBuilder:
     unknown: set[tuple[int, str]] = field(default_factory=set)
     checked: dict[int, LoadedDocument] = field(default_factory=dict)
     models: dict[tuple[int, str], LoadedDocument] = field(default_factory=dict)
+    clashes: set[tuple[Span, Span]] = field(default_factory=set)
 
     def spend(self, length: int, expr: Expr) -> None:
         """Counts items of lists that formulas make or walk. Raises FormulaError when all together are too many."""
@@ -101,6 +103,9 @@ class ProgramBuilder:
             self.owners[path] = owned
         elif known.owner != owned.owner:
             here, there = owned.apart(known)
+            if (here, there) in self.clashes:
+                return
+            self.clashes.add((here, there))
             if here == there:
                 message, hint = f"every iteration owns the parameter `{path}`", "a `path` with `$i` tells them apart"
             else:

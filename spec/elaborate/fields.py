@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -43,12 +43,20 @@ def _read(scope: Scope, value: StaticValue, words: frozenset[str], what: str) ->
             return scope.template(value.text_template())
         if "$" in raw:
             return _inserted(scope, value)
+        if words and raw.isidentifier() and not scope.knows(raw):
+            raise error_of([unknown_word(value, words, scope.known())])
         return scope.static(value.formula(), what)
     if isinstance(raw, tuple):
         return [_read(scope, item, words, what) for item in raw]
     if isinstance(raw, Mapping):
         return {key: _read(scope, item, words, what) for key, item in raw.items()}
     return raw
+
+
+def unknown_word(value: StaticValue, words: frozenset[str], known: Iterable[str]) -> Diagnostic:
+    """The mistake that a field of words holds another word."""
+    hint = suggest(str(value.value), {*words, *known}) or f"words: {', '.join(sorted(words))}"
+    return Diagnostic(value.span, f"`{value.value}` is none of the words here, and no name that is known", hint)
 
 
 def _inserted(scope: Scope, value: StaticValue) -> Value:

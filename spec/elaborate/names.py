@@ -21,7 +21,7 @@ from ..model.parts import BlockPart, OpPart
 from ..model.types import RecordType, TypeExpr
 from ..model.types import TensorType as DeclaredTensor
 from ..source import Span
-from .fields import NO_WORDS, TEXT, field_names, field_problems
+from .fields import NO_WORDS, TEXT, field_names, field_problems, unknown_word
 from .forms import ANY_WORD, words_of
 from .references import arg_problems, block_problem, find_block, op_problem, part_problem
 from .vocabulary import find_op
@@ -145,13 +145,17 @@ class _Scope:
     def formula(self, formula: Formula, more: frozenset[str] = NO_WORDS) -> None:
         """A formula knows all names that it uses."""
         for name, start, stop in _names_of(formula):
-            if name in self.known or name in more or (name == "i" and self.repeated):
+            if name in more or self.knows(name):
                 continue
             if (id(self.module), name) in self.unknown:
                 continue
             self.unknown.add((id(self.module), name))
             hint = "`i` counts the iterations of a node with `repeat`" if name == "i" else suggest(name, self.known)
             self.collector.report(formula.position(start, stop), f"the name `{name}` is not known here", hint)
+
+    def knows(self, name: str) -> bool:
+        """Whether a name stands for anything here."""
+        return name in self.known or (name == "i" and self.repeated)
 
     def text(self, text: Text | None) -> None:
         """What a text inserts."""
@@ -168,6 +172,9 @@ class _Scope:
             for item in raw.values():
                 self.static(item, words)
         elif isinstance(raw, str) and not (words is None and raw.isidentifier()) and raw not in (words or ()):
+            if words and ANY_WORD not in words and raw.isidentifier() and not self.knows(raw):
+                self.note(unknown_word(value, words, self.known))
+                return
             try:
                 if "$" in raw or ANY_WORD in (words or ()):
                     self.text(value.text_template())

@@ -23,6 +23,7 @@ from .sharding import check_sharding
 from .sources import WeightsSource, check_weights, weights_sources
 from .symbols import declared_symbols
 from .training import check_training
+from .unused import unused_parameters
 from .values import Poisoned
 
 
@@ -173,7 +174,5 @@ def _reachable(functions: Mapping[str, Graph], entries: Mapping[str, Entry]) -> 
 
 
 def _unused(program: Program, builder: ProgramBuilder) -> Iterable[str]:
-    used = set(program.used_tensors())
-    for path in program.parameters:
-        if path not in used:
-            yield f"{builder.owners[path].spans[-1]}: the parameter `{path}` is owned, but nothing uses it"
+    for path in unused_parameters(program):
+        yield f"{builder.owners[path].spans[-1]}: the parameter `{path}` is owned, but no output needs it"

@@ -72,6 +72,14 @@ class Scope:
             return self.context.parts[name].named(self.body)
         raise KeyError(name)
 
+    def knows(self, name: str) -> bool:
+        """Whether a name stands for anything here."""
+        try:
+            self.lookup(name)
+        except KeyError:
+            return False
+        return True
+
     def known(self) -> set[str]:
         """Every name that can be used here, for suggestions."""
         return {*self.names, *self.symbols, *self.statics, *self.context.statics, *self.context.parts}
