@@ -66,7 +66,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("models", nargs="*", metavar="MODEL", help="some of the cases, only printed; by default all")
     parser.add_argument("--threads", type=int, default=2, help="threads and cores of each contender (2)")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each contender (15)")
-    parser.add_argument("--seconds", type=float, default=30, help="no further round of a model after that long (30)")
+    parser.add_argument("--seconds", type=float, default=25, help="no further round of a model after that long (25)")
     parser.add_argument("--machine", default=machine.name(), help="what the files of results are called")
     parser.add_argument("--small", action="store_true", help="small models, only printed, to try the benchmark itself")
     options = parser.parse_args()
