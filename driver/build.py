@@ -23,6 +23,7 @@ from ..compiler.passes.inline import InlineError
 from ..compiler.passes.legalize import LegalizeError
 from ..spec.weights.load import load_weights
 from ..version import VERSION
+from .collector import paused
 from .model import Model
 
 KEPT_BYTES = 2**31
@@ -110,7 +111,8 @@ def compile_program(model: Model, build: Build, weights: Weights) -> Compiled:
     """
     backend, context = compilation(model, build)
     try:
-        program = pipeline.run(model.program, context)
+        with paused():
+            program = pipeline.run(model.program, context)
     except (LegalizeError, pipeline.PipelineError, InlineError) as error:
         raise BackendError(str(error)) from error
     except OSError as error:
@@ -144,7 +146,8 @@ class UsedWeights(Mapping[str, np.ndarray]):
 def write_bundle(model: Model, folder: Path, build: Build, weights: Weights) -> None:
     """Compile into a bundle folder. Raises SpecError, BackendError, WeightsError."""
     compiled = compile_program(model, build, weights)
-    emission = compiled.backend.emit(compiled.program, compiled.weights, build.options)
+    with paused():
+        emission = compiled.backend.emit(compiled.program, compiled.weights, build.options)
     manifest: dict[str, Any] = {
         "name": model.name,
         "target": compiled.backend.name,

@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..spec.load import LoadedDocument, load_document
 from ..spec.model.formulas import StaticValue
 from ..spec.reader import read_source
 from ..spec.source import Source
+from .collector import paused
 
 
 @dataclass(frozen=True)
@@ -29,20 +31,18 @@ class Model:
     given: frozenset[str] = frozenset()
     dtype: str | None = None
     dims: Mapping[str, int] = field(default_factory=dict)
-    _lowered: dict[str, Lowered] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
         """Its name: the variant's, the document's or the file's."""
         return self.loaded.variant or str(self.loaded.document.name or self.loaded.path.stem)
 
-    @property
+    @cached_property
     def lowered(self) -> Lowered:
         """The program and what belongs to it. Raises SpecError with all mistakes of the spec."""
-        if "" not in self._lowered:
-            request = Request(_static_args(self.args), given=self.given, dtype=self.dtype, dims=self.dims)
-            self._lowered[""] = elaborate(self.loaded, request)
-        return self._lowered[""]
+        request = Request(_static_args(self.args), given=self.given, dtype=self.dtype, dims=self.dims)
+        with paused():
+            return elaborate(self.loaded, request)
 
     @property
     def program(self) -> Program:
@@ -64,15 +64,18 @@ class Model:
 
     def variant(self, name: str) -> Model:
         """The same document with another set of knobs."""
-        return replace(self, loaded=replace(self.loaded, variant=name), _lowered={})
+        return replace(self, loaded=replace(self.loaded, variant=name))
 
     def giving(self, inputs: Iterable[str]) -> Model:
         """The same model with further optional inputs."""
-        return replace(self, given=self.given | frozenset(inputs), _lowered={})
+        return replace(self, given=self.given | frozenset(inputs))
 
     def having(self, program: Program) -> Model:
         """The same model with another program in the place of its own."""
-        return replace(self, _lowered={"": replace(self.lowered, program=program)})
+        other = replace(self)
+        # A cached property of a frozen dataclass lives in its dictionary.
+        other.__dict__["lowered"] = replace(self.lowered, program=program)
+        return other
 
 
 def load(

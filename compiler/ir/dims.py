@@ -389,7 +389,14 @@ def solve(pattern: AnyDim, size: AnyDim, known: Mapping[str, AnyDim]) -> tuple[S
 
 def product(shape: Iterable[AnyDim]) -> AnyDim:
     """The number of elements of a shape."""
-    total: AnyDim = 1
+    known = 1
+    unknown: list[Dim] = []
     for size in shape:
-        total = total * size
+        if isinstance(size, int):
+            known *= size
+        else:
+            unknown.append(size)
+    total: AnyDim = known
+    for dim in unknown:
+        total = dim * total
     return total

@@ -96,13 +96,15 @@ MAX_BYTES = 2**40
 
 def check_size(type: TensorType) -> None:
     """Raises `ValueError` for a negative or an excessive dimension, or for a tensor of 2^40 bytes or more."""
+    least = type.dtype.bytes
     for size in type.shape:
-        low, high = bounds(size)
+        low, high = (size, size) if isinstance(size, int) else bounds(size)
         if high < 0:
             raise ValueError(f"a dimension of {type} is negative: {size}")
         if low >= 2**31:
             raise ValueError(f"a dimension of {type} is 2^31 or more: {size}")
-    if bounds(type.nbytes)[0] >= MAX_BYTES:
+        least *= max(low, 0)
+    if least >= MAX_BYTES:
         raise ValueError(f"{type} needs 2^40 bytes or more")
 
 
