@@ -12,6 +12,10 @@ from ...compiler.ops.tensor import Tensor, apply, elementwise, number
 from .values import Value, describe
 
 
+MISSING = object()
+"""Stands for an operand that is not given, where others are given by name."""
+
+
 def operand_names(operands: Sequence[str]) -> list[tuple[str, str]]:
     """Name and mark of each operand: "" required, "?" optional, "*" a list."""
     return [(name.rstrip("?*"), name[len(name.rstrip("?*")) :]) for name in operands]
@@ -26,10 +30,12 @@ def line_up(what: str, operands: Sequence[str], given: Sequence[Value]) -> list[
     if len(given) > len(declared):
         names = ", ".join(name for name, _ in declared) or "none"
         raise OpError(f"{what}: {len(given)} operands are given, it takes {len(declared)}: {names}")
-    lined = [*given, *[None] * (len(declared) - len(given))]
+    lined = [*given, *[MISSING] * (len(declared) - len(given))]
     for at, ((name, mark), value) in enumerate(zip(declared, lined, strict=True)):
-        if value is None and mark == "":
-            raise OpError(f"{what}: the operand `{name}` is {'null' if at < len(given) else 'missing'}")
+        if mark == "" and (value is None or value is MISSING):
+            raise OpError(f"{what}: the operand `{name}` is {'null' if value is None else 'missing'}")
+        if value is MISSING:
+            value = lined[at] = [] if mark == "*" else None
         if mark == "*" and not isinstance(value, list):
             raise OpError(f"{what}: the operand `{name}` is a list, not {describe(value)}")
     return lined
@@ -58,13 +64,13 @@ def way_out(value: Value) -> str:
     return ""
 
 
-def apply_op(build: Builder, op: Op, given: Sequence[Value]) -> Value:
-    """The value of an op on values of a spec. Raises `OpError`."""
+def apply_op(build: Builder, op: Op, given: Sequence[Value], compute: DType) -> Value:
+    """The value of an op on values of a spec; ``compute`` is the dtype of floats that nothing else says. Raises `OpError`."""
     lined = line_up(op.name, op.operands, given)
     if isinstance(op, Where) and isinstance(lined[0], Tensor):
-        return F.where(lined[0], *(as_operand(op.name, value) for value in lined[1:]))
+        return F.where(lined[0], *as_operands(build, op.name, lined[1:], compute))
     if op.elementwise and all(value is not None for value in lined):
-        return elementwise(build, op, *(as_operand(op.name, value) for value in lined))
+        return elementwise(build, op, *as_operands(build, op.name, lined, compute))
     tensors: list[Any] = []
     like = next((value.dtype for value in lined if isinstance(value, Tensor) and value.dtype.is_float), None)
     for value in lined:
@@ -78,8 +84,14 @@ def apply_op(build: Builder, op: Op, given: Sequence[Value]) -> Value:
     return dict(zip(op.results, result, strict=True)) if op.results else result
 
 
-def as_operand(what: str, value: Value) -> Any:
-    """A tensor or number, as arithmetic takes them. Raises `OpError`."""
-    if isinstance(value, (Tensor, bool, int, float, Dim)):
-        return value
-    raise OpError(f"{what}: a tensor is needed, this is {describe(value)}{way_out(value)}")
+def as_operands(build: Builder, what: str, values: Sequence[Value], compute: DType) -> list[Any]:
+    """Tensors and numbers, as arithmetic takes them. Raises `OpError` for others.
+
+    Fractions that no number of another tensor stands beside are floats of the compute dtype.
+    """
+    for value in values:
+        if not isinstance(value, (Tensor, bool, int, float, Dim)):
+            raise OpError(f"{what}: a tensor is needed, this is {describe(value)}{way_out(value)}")
+    if any(isinstance(value, Tensor) and value.dtype is not DType.BOOL for value in values):
+        return list(values)
+    return [number(build, value, compute) if isinstance(value, float) else value for value in values]

@@ -115,7 +115,7 @@ def match_inputs(
         values[name] = value
 
     def make(declared: DeclaredTensor) -> TensorType:
-        return tensor_type(declared, inner.evaluate, scope.compute)
+        return tensor_type(declared, inner.size, scope.compute)
 
     with scope.errors_at(span):
         binder.solve()
@@ -169,7 +169,7 @@ def _evaluate_dims(scope: Scope) -> Callable[[Formula, dict[str, AnyDim]], Value
             if name.id[0].isupper() and name.id not in scope.symbols:
                 unbound[name.id] = placeholder(name.id)
         with_unbound = replace(scope, symbols={**scope.symbols, **unbound})
-        return with_unbound.evaluate(formula)
+        return with_unbound.size(formula)
 
     return evaluate
 

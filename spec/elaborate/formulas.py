@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -37,13 +36,8 @@ from .values import POISON, Named, Poisoned, Value, describe
 from .vocabulary import find_op, op_names
 
 DIRECTIONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
-TENSOR_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "**": operator.pow,
-}
+OPERATOR_OPS = {"+": "add", "-": "sub", "*": "mul", "**": "pow", "@": "matmul", "//": "floor_div", "%": "mod"}
+"""The ops that operators stand for; `/` is apart."""
 CASTS = (*(dtype.value for dtype in DType), "float")
 OTHER_WORDS = {"sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max", "min": "reduce_min"}
 """What functions on static values, and of other libraries, are called where they work on one tensor."""
@@ -76,7 +70,7 @@ class TensorEvaluator(Evaluator):
         self.budget.spend(length, expr)
 
     def kind(self, value: Value) -> str:
-        return describe(value) if isinstance(value, (Tensor, Dim)) else super().kind(value)
+        return describe(value) if isinstance(value, (Tensor, Dim)) or _has(value, Tensor) else super().kind(value)
 
     def name(self, expr: Name) -> Value:
         value = super().name(expr)
@@ -94,12 +88,20 @@ class TensorEvaluator(Evaluator):
         return self._guarded(expr, lambda: self._binary(expr.operator, left, right))
 
     def _binary(self, sign: str, left: Value, right: Value) -> Value:
-        if sign in TENSOR_OPERATORS:
-            return TENSOR_OPERATORS[sign](left, right)
-        name = {"@": "matmul", "//": "floor_div", "%": "mod"}[sign]
+        if sign == "/":
+            # A quotient is a float, that of whole numbers too.
+            if not any(isinstance(value, Tensor) and value.dtype.is_float for value in (left, right)):
+                left, right = (
+                    value.cast(self.compute) if isinstance(value, Tensor) else value for value in (left, right)
+                )
+            return self.op("div", left, right)
+        return self.op(OPERATOR_OPS[sign], left, right)
+
+    def op(self, name: str, *operands: Value) -> Value:
+        """An op without fields. Raises `OpError`."""
         declared = find_op(name)
         assert declared is not None and issubclass(declared, Op)
-        return apply_op(self.build, plain_op(declared), [left, right])
+        return apply_op(self.build, plain_op(declared), operands, self.compute)
 
     def compare(self, expr: Compare) -> Value:
         left, right = self.value(expr.left), self.value(expr.right)
@@ -207,8 +209,7 @@ class TensorEvaluator(Evaluator):
             return self.truth(right, expr.right)
         for value, operand in ((left, expr.left), (right, expr.right)):
             self._bools(expr.operator, value, operand)
-        join = operator.and_ if expr.operator == "and" else operator.or_
-        return self._guarded(expr, lambda: join(left, right))
+        return self._guarded(expr, lambda: self.op(expr.operator, left, right))
 
     def inverse(self, expr: Not) -> Value:
         value = self.value(expr.operand)
@@ -261,7 +262,7 @@ class TensorEvaluator(Evaluator):
         if needed:
             hint = f"write it as a node: {{op: {name}, {needed[0]}: ...}}"
             raise FormulaError(f"`{name}` needs the field {needed[0]}", expr.start, expr.stop, hint)
-        return self._guarded(expr, lambda: apply_op(self.build, plain_op(declared), arguments))
+        return self._guarded(expr, lambda: apply_op(self.build, plain_op(declared), arguments, self.compute))
 
     def _cast(self, expr: Call, value: Tensor | Dim) -> Value:
         dtype = self.compute if expr.function == "float" else DType(expr.function)

@@ -14,7 +14,7 @@ from ...compiler.ops.tensor import Tensor, number
 from ..diagnostics import error_at, suggest
 from ..layers.base import Layer
 from ..source import Span
-from .application import apply_op, as_tensor, line_up, operand_names
+from .application import MISSING, apply_op, as_tensor, line_up, operand_names
 from .body import Key, Owned, join
 from .scope import Scope
 from .values import Named, Value, map_leaves
@@ -76,7 +76,7 @@ def run_op(
         if isinstance(op, Layer):
             named = _run_layer(site, op, line_up(op.name, names, values), base, each, dtype)
         else:
-            named = Named(apply_op(scope.body.build, op, values))
+            named = Named(apply_op(scope.body.build, op, values, scope.compute))
         if before is not None:
             back = map_leaves(named.value, lambda t: t.cast(before) if t.dtype.is_float else t)
             named = Named(back, named.parameters)
@@ -92,12 +92,12 @@ def _float_dtype(span: Span, word: str) -> DType:
 
 def _with_random_counter(scope: Scope, names: list[str], values: list[Value]) -> list[Value]:
     """In a training graph the seed and the counter of random numbers may be left out; training has its own."""
-    given = {name: value for (name, _), value in zip(operand_names(names), values, strict=False)}
-    missing = [name for name in ("seed", "step") if name in names and given.get(name) is None]
+    given = dict(zip(names, values, strict=False))
+    missing = [name for name in ("seed", "step") if name in names and given.get(name, MISSING) is MISSING]
     if not missing or len(values) > len(names):
         return values
     zero = number(scope.body.build, 0, DType.INT64)
-    return [zero if name in missing else given.get(name) for name, _ in operand_names(names)]
+    return [zero if name in missing else given.get(name, MISSING) for name in names]
 
 
 def checked_path(text: str, span: Span) -> str:
@@ -114,7 +114,7 @@ def _by_name(site: Site, what: str, names: list[str], operands: Mapping[str, Val
         if key not in declared:
             hint = suggest(key, declared) or f"its operands: {', '.join(declared) or 'none'}"
             raise error_at(site.span, f"`{what}` has no operand `{key}`", hint)
-    return [operands.get(name) for name in declared]
+    return [operands.get(name, MISSING) for name in declared]
 
 
 def _cast_in(values: list[Value], dtype: DType) -> tuple[list[Value], DType | None]:

@@ -94,7 +94,19 @@ class Scope:
             self.iteration = before
 
     def evaluate(self, formula: Formula) -> Value:
-        """The value of a formula: a tensor, a list, a record, null or static. Raises SpecError."""
+        """The value of a formula: a tensor, a list, a record, null or static. Raises SpecError.
+
+        Equalities of sizes that it needs and that cannot be decided are guards at its place.
+        """
+        try:
+            return self.size(formula)
+        except (OpError, Undecided) as error:
+            raise error_at(formula.span, str(error)) from None
+        finally:
+            self.context.program.place_guards(self.context.file, formula.span)
+
+    def size(self, formula: Formula) -> Value:
+        """The value of a formula that builds nothing, such as a dim: guards that came up before stay where they are."""
         program = self.context.program
         evaluator = TensorEvaluator(self.lookup, self.body.build, self.compute, program)
         try:
@@ -107,10 +119,6 @@ class Scope:
                 hint = self._missing(error.name)
             span = formula.position(error.start, error.stop)
             raise error_at(span, error.message, hint, error.limit) from None
-        except (OpError, Undecided) as error:
-            raise error_at(formula.span, str(error)) from None
-        finally:
-            program.place_guards(self.context.file, formula.span)
 
     def _missing(self, name: str) -> str | None:
         """Why a name is not known, if that can be told."""

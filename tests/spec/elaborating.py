@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from netwright.compiler.evaluate import evaluate
-from netwright.compiler.ir import Entry, Program
+from netwright.compiler.ir import DType, Entry, Program
 from netwright.compiler.ir.dims import solve
 from netwright.compiler.ir.verify import verify
 from netwright.spec.diagnostics import Diagnostic, SpecError
@@ -23,6 +24,16 @@ from netwright.spec.reader import read_source
 from netwright.spec.source import Source
 
 Files = Mapping[str, str]
+
+
+def spec(body: str) -> str:
+    """A document with this body; its first line is line 3."""
+    return "netwright: 1\nname: m\n" + textwrap.dedent(body).lstrip("\n")
+
+
+def library(body: str) -> str:
+    """A library with this body; its first line is line 2."""
+    return "netwright: 1\n" + textwrap.dedent(body).lstrip("\n")
 
 
 def lowered(text: str, files: Files | None = None, **request: Any) -> Lowered:
@@ -77,11 +88,16 @@ class Net:
         arrays = [np.asarray(inputs.pop(port.name.replace(".", "__"))) for port in chosen.inputs]
         assert not inputs, f"there are no inputs {inputs}"
         sizes = _sizes(chosen, arrays)
-        arrays = [array.astype(port.type.dtype.numpy) for array, port in zip(arrays, chosen.inputs, strict=True)]
+        arrays = [_converted(array, port.type.dtype) for array, port in zip(arrays, chosen.inputs, strict=True)]
         arrays += [self.values[name] for name in chosen.params]
         arrays += [np.asarray((states or {})[name]) for name in chosen.states]
         results = evaluate(chosen.graph, arrays, sizes, self.program.functions, wide=True)
         return dict(zip((*chosen.outputs, *chosen.updates), results, strict=True))
+
+
+def _converted(array: np.ndarray, dtype: DType) -> np.ndarray:
+    """Floats stay float64, in which everything is computed."""
+    return array.astype(np.float64 if dtype.is_float else dtype.numpy)
 
 
 def _sizes(entry: Entry, arrays: list[np.ndarray]) -> dict[str, int]:
