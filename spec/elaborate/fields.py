@@ -82,6 +82,7 @@ def make_op(scope: Scope, declared: Declared, given: Mapping[str, StaticValue], 
     if problems:
         raise error_of(problems)
     frozen = {key: _frozen(value, scope, takes_dtype(declared, key)) for key, value in values.items()}
+    frozen = {**dict.fromkeys(float_defaults(declared), scope.compute), **frozen}
     known = (declared, signature(values), scope.compute)
     made = scope.context.program.ops.get(known)
     if made is not None:
@@ -100,6 +101,12 @@ def make_op(scope: Scope, declared: Declared, given: Mapping[str, StaticValue], 
 def field_names(declared: Declared) -> tuple[str, ...]:
     """The fields that a person may set."""
     return tuple(name for name in declared.model_fields if name != "present")
+
+
+@cache
+def float_defaults(declared: Declared) -> tuple[str, ...]:
+    """The fields whose default is the usual float dtype: in a spec that is the compute dtype."""
+    return tuple(name for name, field in declared.model_fields.items() if field.default is DType.FLOAT32)
 
 
 def field_problems(declared: Declared, given: Mapping[str, Any], spans: Any, span: Span) -> Iterator[Diagnostic]:
