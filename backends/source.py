@@ -1,14 +1,17 @@
 """Emitted Python: names made safe for comments, and a check of the text before anything runs it.
 
 Emitted code holds no string of a user as code. Names reach it through ``ascii()`` as string literals, or through
-`comment`. `check_source` is the second lock: what an emitted module never needs, a changed one cannot have either.
+`comment`. `check_source` is the second lock: a module says what emitted modules say, and nothing
+else.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import re
-from collections.abc import Collection
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ..compiler.ir.graph import Loc
 from .api import BackendError
@@ -16,12 +19,11 @@ from .api import BackendError
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.#-]+")
 _LONGEST = 80
 
-_FORBIDDEN_NAMES = frozenset(
-    {
-        "__builtins__", "__import__", "__loader__", "__spec__", "breakpoint", "compile", "delattr", "eval", "exec",
-        "exit", "getattr", "globals", "input", "locals", "open", "quit", "setattr", "vars",
-    }
+_FOREIGN = (
+    ast.AsyncFor, ast.AsyncFunctionDef, ast.AsyncWith, ast.Await, ast.Delete, ast.Global, ast.Match, ast.NamedExpr,
+    ast.Nonlocal, ast.Yield, ast.YieldFrom,
 )  # fmt: skip
+"""Kinds of syntax that no emitter writes. Patterns read attributes that do not look like attributes."""
 
 
 class SourceError(BackendError):
@@ -43,33 +45,63 @@ def origin(loc: Loc | None) -> str:
     return " ".join(part for part in (comment(loc.label), place) if part)
 
 
-def check_source(text: str, allowed_imports: Collection[str]) -> ast.Module:
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What the emitted modules of a target say: the only words that one may have.
+
+    ``imports`` are modules, and ``module:name`` for what `from` takes out of one; ``words`` are attributes,
+    ``builtins`` those of Python's own names that are used.
+    """
+
+    imports: frozenset[str]
+    words: frozenset[str]
+    builtins: frozenset[str]
+
+    @classmethod
+    def of(cls, sources: Iterable[str], words: Iterable[str] = (), names: Iterable[str] = ()) -> Vocabulary:
+        """Of texts of ours that are copied into modules, and what templates write besides."""
+        nodes = [node for text in sources for node in ast.walk(ast.parse(text))]
+        attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        used = {node.id for node in nodes if isinstance(node, ast.Name) and hasattr(builtins, node.id)}
+        imports = frozenset(name for node in nodes for name in _imported(node))
+        return cls(imports, frozenset(attributes.union(words)), frozenset(used.union(names)))
+
+
+def check_source(text: str, allowed: Vocabulary) -> ast.Module:
     """The syntax tree of an emitted module.
 
-    Raises `SourceError` if it is no Python, imports a module whose full name is not in ``allowed_imports``, names a
-    builtin that runs or reaches other code, or touches an attribute with two leading underscores.
+    Raises `SourceError` if it is no Python, or holds an import, an attribute, a builtin or a kind of syntax that no
+    emitted module of the target has.
     """
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise SourceError(f"emitted source is no Python: {error}") from error
     for node in ast.walk(tree):
-        line = getattr(node, "lineno", 0)
-        for module in _imported(node):
-            if module not in allowed_imports:
-                raise SourceError(f"emitted source, line {line}: imports {module!r}")
-        if isinstance(node, ast.ImportFrom) and any(a.name == "*" or a.name.startswith("__") for a in node.names):
-            raise SourceError(f"emitted source, line {line}: imports {node.names[0].name} from {node.module}")
-        if isinstance(node, ast.Name) and node.id in _FORBIDDEN_NAMES:
-            raise SourceError(f"emitted source, line {line}: uses {node.id}")
-        if isinstance(node, ast.Attribute) and node.attr.startswith("__"):
-            raise SourceError(f"emitted source, line {line}: touches the attribute {node.attr}")
+        fault = _fault(node, allowed)
+        if fault:
+            raise SourceError(f"emitted source, line {getattr(node, 'lineno', 0)}: {fault}")
     return tree
+
+
+def _fault(node: ast.AST, allowed: Vocabulary) -> str:
+    for name in _imported(node):
+        if name not in allowed.imports:
+            return f"imports {name.replace(':', ' ')!r}"
+    if isinstance(node, ast.Attribute) and node.attr not in allowed.words:
+        return f"touches the attribute {node.attr}"
+    if isinstance(node, ast.Name) and node.id not in allowed.builtins:
+        reserved = node.id.startswith("__") and node.id != "__file__"
+        if reserved or hasattr(builtins, node.id):
+            return f"uses {node.id}"
+    if isinstance(node, _FOREIGN):
+        return f"holds {type(node).__name__}, which no emitter writes"
+    return ""
 
 
 def _imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
-        return ["." * node.level + (node.module or "")]
+        return [f"{'.' * node.level}{node.module or ''}:{alias.name}" for alias in node.names]
     return []

@@ -12,7 +12,8 @@ from ..api import Backend, Content, Emission, Loaded, Options
 from ..bundle import write_safetensors
 from ..source import check_source
 from . import capabilities, runtime, stablehlo
-from .emit import IMPORTS, emit
+from .emit import emit
+from .vocabulary import vocabulary
 
 
 class JaxBackend(Backend):
@@ -32,7 +33,7 @@ class JaxBackend(Backend):
     def emit(self, program: Program, weights: Mapping[str, np.ndarray], options: Options) -> Emission:
         platforms, wanted = capabilities.platforms(options), capabilities.wants_stablehlo(options)
         emitted = emit(program)
-        check_source(emitted.text, IMPORTS)
+        check_source(emitted.text, vocabulary())
         files: dict[str, Content] = {runtime.SOURCE: emitted.text.encode()}
         if emitted.constants:
             files[runtime.CONSTANTS] = _writer(emitted.constants)

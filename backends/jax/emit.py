@@ -18,9 +18,6 @@ from .lower.source import number
 from .scope import Function, Module, Scope, jnp_dtype, tuple_text
 from .sizes import Sizes, solutions
 
-IMPORTS = frozenset({"__future__", "collections.abc", "pathlib", "typing", "jax", "jax.numpy", "numpy", "safetensors"})
-"""All that an emitted module may import."""
-
 _ENTRY_NAMES = frozenset({"main", "prefill", "decode", "generate", "train_step"})
 """Entries whose functions bear their names. Others are numbered: a name from a spec never becomes code."""
 

@@ -16,7 +16,7 @@ from ..api import BackendError, Loaded, Runtime
 from ..bundle import SafetensorsFile
 from ..source import check_source
 from .capabilities import has_accelerator
-from .emit import IMPORTS
+from .vocabulary import vocabulary
 
 SOURCE = "model.py"
 CONSTANTS = "constants.safetensors"
@@ -50,7 +50,7 @@ class _Text(importlib.abc.ExecutionLoader):
 
 def import_model(text: str, path: str = SOURCE) -> Any:
     """The emitted module. ``path`` is what tracebacks show. Raises `BackendError` for a text that fails the check."""
-    check_source(text, IMPORTS)
+    check_source(text, vocabulary())
     import_jax()
     spec = importlib.util.spec_from_loader("netwright_emitted_model", _Text(text, path))
     if spec is None or spec.loader is None:

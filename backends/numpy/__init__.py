@@ -11,8 +11,8 @@ from ..api import Backend, BackendError, Emission, Loaded, Options, Runtime
 from ..source import check_source
 from .capabilities import refusal
 from .emit import emit
-from .kernels import ALLOWED
 from .runtime import MODULE, NumpyRuntime
+from .vocabulary import vocabulary
 
 
 class NumpyBackend(Backend):
@@ -26,10 +26,14 @@ class NumpyBackend(Backend):
 
     def emit(self, program: Program, weights: Mapping[str, np.ndarray], options: Options) -> Emission:
         if options.device not in (None, "cpu") or options.settings:
-            what = f"device {options.device!r}" if options.device not in (None, "cpu") else f"settings {sorted(options.settings)}"
+            what = (
+                f"device {options.device!r}"
+                if options.device not in (None, "cpu")
+                else f"settings {sorted(options.settings)}"
+            )
             raise BackendError(f"target numpy runs on the CPU and has no settings; it does not know {what}")
         text = emit(program)
-        check_source(text, ALLOWED)
+        check_source(text, vocabulary())
         return Emission({MODULE: text.encode()}, weights_file=True)
 
     def load(self, bundle: Loaded) -> Runtime:

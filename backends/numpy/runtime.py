@@ -16,7 +16,7 @@ import numpy as np
 
 from ..api import BackendError, Loaded, Runtime
 from ..source import check_source
-from .kernels import ALLOWED
+from .vocabulary import vocabulary
 
 MODULE = "model.py"
 _count = itertools.count()
@@ -39,7 +39,7 @@ def import_checked(path: Path) -> ModuleType:
     """The module at ``path``, under a private name. Raises `BackendError` if it holds what no emitted module does."""
     try:
         text = path.read_bytes()
-        check_source(text.decode("utf-8"), ALLOWED)
+        check_source(text.decode("utf-8"), vocabulary())
     except (OSError, UnicodeDecodeError) as error:
         raise BackendError(f"{path} cannot be read: {error}") from error
     name = f"_netwright_numpy_{next(_count)}"
@@ -58,11 +58,19 @@ class NumpyRuntime(Runtime):
 
     def __init__(self, bundle: Loaded) -> None:
         module = import_checked(Path(bundle.folder) / MODULE)
+        try:
+            parameters = [(str(name), str(dtype), tuple(shape)) for name, dtype, shape in module.PARAMETERS]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise BackendError(f"{bundle.folder}: {MODULE} says no parameters: {error}") from error
         weights = []
-        for name, _, _ in module.PARAMETERS:
+        for name, dtype, shape in parameters:
             if name not in bundle.weights:
                 raise BackendError(f"{bundle.folder}: the weights lack {name!r}")
-            weights.append(_held(np.asarray(bundle.weights[name])))
+            array = _held(np.asarray(bundle.weights[name]))
+            if array.dtype.name != dtype or array.shape != shape:
+                found = f"{array.dtype}{list(array.shape)}"
+                raise BackendError(f"{bundle.folder}: the weight {name!r} is {found}, not {dtype}{list(shape)}")
+            weights.append(array)
         self.model: Any = module.connect(tuple(weights))
 
     def call(

@@ -9,21 +9,21 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-from . import conv, elementwise, index, memory, model, random, window
+from . import binding, conv, elementwise, index, memory, model, random, window
 
-MODULES = (elementwise, index, window, conv, random, memory, model)
+MODULES = (elementwise, index, window, conv, random, binding, memory, model)
 KERNELS: dict[str, Callable[..., Any]] = {kernel.__name__: kernel for module in MODULES for kernel in module.KERNELS}
 
 IMPORTS = """import json
+import math
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from safetensors import safe_open
 """
-ALLOWED = ("json", "threading", "collections", "collections.abc", "pathlib", "numpy", "safetensors")
 
 
 @cache

@@ -1,0 +1,1 @@
+"""What attackers would try: nothing but a clear message comes of it."""
