@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,10 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 FORMAT = 1
 _MAX_MANIFEST = 64 * 2**20
+_LONGEST_NAME = 200
+_LARGE = 2**20
+"""Bytes of a file that is not hashed each time."""
+_DIGEST = re.compile("[0-9a-f]{64}")
 _SAFETENSORS_NAMES = {
     DType.BOOL: "BOOL",
     DType.INT8: "I8",
@@ -82,7 +87,18 @@ def write(folder: Path, emission: Emission, weights: Mapping[str, np.ndarray], m
 
 
 def _replaceable(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))
+    """Whether nothing but a bundle of ours stands there: many programs call a file manifest.json."""
+    if not folder.is_dir():
+        return False
+    present = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()}
+    if not present:
+        return True
+    try:
+        listed = {str(Path(name)) for name in read_manifest(folder)["files"]}
+    except BundleError:
+        return False
+    # Whoever imports model.py leaves compiled code beside it.
+    return all(name in listed or name == MANIFEST or Path(name).suffix == ".pyc" for name in present)
 
 
 def _fill(aside: Path, emission: Emission, weights: Mapping[str, np.ndarray], manifest: Mapping[str, Any]) -> None:
@@ -108,8 +124,9 @@ def _fill(aside: Path, emission: Emission, weights: Mapping[str, np.ndarray], ma
 
 def _check_name(name: str) -> None:
     path = Path(name)
-    if path.is_absolute() or ".." in path.parts or name in ("", MANIFEST) or "\\" in name:
-        raise BundleError(f"{name!r} is no file of a bundle")
+    plain = name.isprintable() and len(name) <= _LONGEST_NAME
+    if not plain or path.is_absolute() or ".." in path.parts or not path.name or name == MANIFEST or "\\" in name:
+        raise BundleError(f"{name[:80]!r} is no file of a bundle")
 
 
 def _swap(aside: Path, folder: Path) -> None:
@@ -136,9 +153,16 @@ def read(folder: Path, *, verify_weights: bool = False) -> Loaded:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    listed = manifest["files"]
+    try:
+        _check_files(folder, manifest["files"], verify_weights)
+    except OSError as error:
+        raise BundleError(f"{folder} cannot be read: {error}") from error
+    weights: Mapping[str, np.ndarray] = SafetensorsFile(folder / WEIGHTS) if WEIGHTS in manifest["files"] else {}
+    return Loaded(folder, manifest, weights)
+
+
+def _check_files(folder: Path, listed: Mapping[str, Mapping[str, Any]], verify_weights: bool) -> None:
     for name, facts in sorted(listed.items()):
-        _check_name(name)
         path = folder / name
         if path.is_symlink() or not path.is_file() or not _inside(path, folder):
             raise BundleError(f"{folder}: {name} is missing or no plain file")
@@ -148,26 +172,24 @@ def read(folder: Path, *, verify_weights: bool = False) -> Loaded:
             raise BundleError(
                 f"{folder}: the header of {name} is not what the manifest says; it was changed or damaged"
             )
-        large = facts["bytes"] > 2**20 and not name.endswith((".py", ".json"))
+        large = facts["bytes"] > _LARGE and not name.endswith((".py", ".json"))
         if large and not verify_weights and _seen(path, facts["sha256"]):
             continue
         if _file_digest(path) != facts["sha256"]:
             raise BundleError(f"{folder}: {name} is not what the manifest says; it was changed or damaged")
         if large:
             _remember(path, facts["sha256"])
-    weights: Mapping[str, np.ndarray] = SafetensorsFile(folder / WEIGHTS) if WEIGHTS in listed else {}
-    return Loaded(folder, manifest, weights)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a bundle, its form checked, its files not. Raises `BundleError`."""
     path = folder / MANIFEST
     try:
+        if not path.is_file():
+            raise BundleError(f"{folder} is no bundle: it has no {MANIFEST}")
         if path.stat().st_size > _MAX_MANIFEST:
             raise BundleError(f"{path} is larger than any manifest")
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BundleError(f"{folder} is no bundle: it has no {MANIFEST}") from None
+        manifest = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
@@ -175,10 +197,27 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     files = manifest.get("files")
     if not isinstance(manifest.get("target"), str) or not isinstance(files, dict):
         raise BundleError(f"{path} has no target or no files")
-    for facts in files.values():
-        if not isinstance(facts, dict) or not isinstance(facts.get("bytes"), int) or "sha256" not in facts:
+    for name, facts in files.items():
+        _check_name(name)
+        if not isinstance(facts, dict) or type(facts.get("bytes")) is not int or not _is_digest(facts.get("sha256")):
             raise BundleError(f"{path} lists a file without its size and hash")
+    for key in ("name", "netwright", "weights", "device"):
+        if not isinstance(manifest.get(key, ""), str):
+            raise BundleError(f"{path}: {key} is a text")
+    if not isinstance(manifest.get("backend", {}), dict):
+        raise BundleError(f"{path}: backend is a mapping")
     return manifest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _inside(path: Path, folder: Path) -> bool:
@@ -203,21 +242,27 @@ def _mark(path: Path, digest: str) -> Path:
 
 
 def _seen(path: Path, digest: str) -> bool:
-    return _mark(path, digest).is_file()
+    try:
+        return _mark(path, digest).is_file()
+    except (OSError, RuntimeError):
+        return False
 
 
 def _remember(path: Path, digest: str) -> None:
-    mark = _mark(path, digest)
     try:
+        mark = _mark(path, digest)
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
-    except OSError:
-        # A machine without a writable cache verifies again next time.
+    except (OSError, RuntimeError):
+        # A machine without a writable cache, or a user without a home, verifies again next time.
         return
 
 
 def cache_folder() -> Path:
-    """Where this user's caches live (``$XDG_CACHE_HOME/netwright``, by default ``~/.cache/netwright``)."""
+    """Where this user's caches live (``$XDG_CACHE_HOME/netwright``, by default ``~/.cache/netwright``).
+
+    Raises `RuntimeError` for a user without a home.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "netwright"
 

@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.ir import AnyDim, Symbol
+from ..compiler.ir import AnyDim, DType, Symbol
 from ..compiler.ir.dims import solve, substitute
 from . import bundle, registry, signature
 from .api import BackendError, Runtime
+
+MOST_BOUND = 256
+"""Combinations of input shapes whose sizes an executable remembers."""
 
 
 class InputError(ValueError):
@@ -39,11 +42,12 @@ class Executable:
         self.manifest: Mapping[str, Any] = loaded.manifest
         try:
             self.signature = signature.from_json(loaded.manifest["signature"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, signature.SignatureError) as error:
             raise bundle.BundleError(f"{folder}: the manifest's signature cannot be read: {error}") from error
         self.runtime: Runtime = backend.load(loaded)
         self._states: dict[str, np.ndarray] = {}
         self._state_sizes: dict[str, int] = {}
+        self._bound: dict[Any, Mapping[str, int]] = {}
         if owns_folder:
             weakref.finalize(self, shutil.rmtree, str(folder), ignore_errors=True)
 
@@ -68,12 +72,21 @@ class Executable:
             raise InputError(f"no entry is called {entry!r}{_near(entry, self.entries)}")
         promised = self.signature.entries[entry]
         arrays = _check_inputs(promised, inputs)
-        sizes = bind_sizes(promised, {name: array.shape for name, array in arrays.items()})
+        sizes = self._sizes(promised, {name: array.shape for name, array in arrays.items()})
         names = tuple(dict.fromkeys((*promised.states, *promised.updates)))
-        states = {name: self._state(name, sizes) for name in names}
+        states = self._current(names, sizes)
         outputs, updated = self.runtime.call(entry, arrays, states, sizes)
         self._states.update(updated)
         return outputs
+
+    def _sizes(self, promised: signature.EntrySignature, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, int]:
+        """The symbols' values; those of shapes that were seen before are remembered."""
+        key = (promised.name, tuple(shapes.items()))
+        if key not in self._bound:
+            if len(self._bound) >= MOST_BOUND:
+                self._bound.clear()
+            self._bound[key] = bind_sizes(promised, shapes)
+        return self._bound[key]
 
     def reset(self) -> None:
         """Set every state back to its initial value; sizes may be others afterwards."""
@@ -89,16 +102,23 @@ class Executable:
         """Copy the bundle to ``folder`` (written aside, then renamed). Raises `BundleError`."""
         bundle.copy(self.folder, Path(folder))
 
-    def _state(self, name: str, sizes: Mapping[str, int]) -> np.ndarray:
-        type, initial = self.signature.states[name]
-        shape = _numbers(type.shape, {**self._state_sizes, **sizes})
-        if name in self._states:
-            if self._states[name].shape != shape:
+    def _current(self, names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+        """The value of each state; those that are not there yet are made, all of them or none."""
+        types = {name: self.signature.states[name] for name in names}
+        known = {**self._state_sizes, **sizes}
+        shapes = {name: _numbers(type.shape, known) for name, (type, _) in types.items()}
+        for name in names:
+            if name in self._states and self._states[name].shape != shapes[name]:
                 raise InputError(f"state {name} has the shape {self._states[name].shape}; reset() before other sizes")
-            return self._states[name]
-        self._state_sizes.update(sizes)
-        self._states[name] = np.full(shape, initial, type.dtype.numpy)
-        return self._states[name]
+        fresh = {
+            name: np.full(shapes[name], initial, type.dtype.numpy)
+            for name, (type, initial) in types.items()
+            if name not in self._states
+        }
+        if fresh:
+            self._state_sizes.update(sizes)
+            self._states.update(fresh)
+        return {name: self._states[name] for name in names}
 
 
 def _near(word: str, choices: Sequence[str]) -> str:
@@ -116,12 +136,15 @@ def _check_inputs(promised: signature.EntrySignature, given: Mapping[str, Any]) 
     for field in promised.inputs:
         if field.name not in given:
             raise InputError(f"input {field.name!r} ({field.type}) is missing")
-        array = np.asarray(given[field.name])
+        try:
+            array = np.asarray(given[field.name])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"input {field.name!r} is no array: {error}") from error
         wanted = field.type.dtype
         if array.dtype != wanted.numpy:
             if not _converts(array.dtype, wanted.kind):
                 raise InputError(f"input {field.name!r} is {array.dtype}, not {wanted}")
-            array = array.astype(wanted.numpy)
+            array = _converted(field.name, array, wanted)
         if array.ndim != field.type.rank:
             raise InputError(f"input {field.name!r} has the shape {array.shape}, wanted is {field.type}")
         if field.range is not None and array.size:
@@ -135,8 +158,19 @@ def _check_inputs(promised: signature.EntrySignature, given: Mapping[str, Any]) 
 
 def _converts(dtype: np.dtype, kind: str) -> bool:
     """Numbers become what is wanted where no fraction is lost: bool to int to float, any width."""
-    order = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}
-    return order.get(dtype.kind, 9) <= {"bool": 0, "int": 1, "float": 2}[kind]
+    order = {"b": 0, "u": 1, "i": 1, "f": 2}
+    rank = 2 if dtype == DType.BFLOAT16.numpy else order.get(dtype.kind, 9)
+    return rank <= {"bool": 0, "int": 1, "float": 2}[kind]
+
+
+def _converted(name: str, array: np.ndarray, wanted: DType) -> np.ndarray:
+    """The numbers in another dtype. Raises `InputError` for whole numbers that it does not hold."""
+    if wanted.kind == "int" and array.size:
+        limits = np.iinfo(wanted.numpy)
+        least, most = int(array.min()), int(array.max())
+        if least < limits.min or most > limits.max:
+            raise InputError(f"input {name!r} is {wanted}; it cannot hold {least if least < limits.min else most}")
+    return array.astype(wanted.numpy)
 
 
 def bind_sizes(promised: signature.EntrySignature, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..compiler.ir import Dim, DType, Entry, Program, Symbol, TensorType
-from ..compiler.ir.dims import symbols
+from ..compiler.ir.dims import LIMIT, symbols
 from ..compiler.ir.dimtext import parse_dim
+from ..compiler.ir.types import check_size
+
+_LONGEST = 300
+"""Letters of a message; what it quotes may come from anyone."""
+
+
+class SignatureError(ValueError):
+    """What stands in a manifest is no signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +65,28 @@ def to_json(program: Program) -> dict[str, Any]:
 
 
 def from_json(data: Mapping[str, Any]) -> Signature:
-    """The signature in a manifest. Raises `ValueError` (also `KeyError`, `TypeError`) if it is malformed."""
-    return Signature(
+    """The signature in a manifest: text from anywhere. Raises `SignatureError` if it is malformed."""
+    try:
+        return _read_signature(data)
+    except KeyError as error:
+        raise SignatureError(_short(f"{error} is missing")) from error
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise SignatureError(_short(str(error))) from error
+
+
+def _read_signature(data: Mapping[str, Any]) -> Signature:
+    found = Signature(
         {name: _read_entry(name, entry) for name, entry in data["entries"].items()},
         {
             name: (_read_type(state, _read_symbols(state["symbols"])), float(state["initial"]))
             for name, state in data["states"].items()
         },
     )
+    for entry in found.entries.values():
+        for name in (*entry.states, *entry.updates):
+            if name not in found.states:
+                raise ValueError(f"entry {entry.name!r} has the unknown state {name!r}")
+    return found
 
 
 def _type(type: TensorType) -> dict[str, Any]:
@@ -101,27 +123,74 @@ def _sorted(size: Dim) -> list[Symbol]:
 
 
 def _read_symbols(data: Mapping[str, Any]) -> dict[str, Symbol]:
-    return {str(name): Symbol(str(name), int(low), int(high)) for name, (low, high) in data.items()}
+    found = {name: Symbol(name, _whole(low), _whole(high)) for name, (low, high) in data.items()}
+    for symbol in found.values():
+        if not 0 <= symbol.low <= symbol.high <= LIMIT:
+            raise ValueError(f"the range of {symbol.name!r} is {symbol.low} to {symbol.high}")
+    return found
 
 
 def _read_type(data: Mapping[str, Any], symbols: Mapping[str, Symbol]) -> TensorType:
-    return TensorType(DType(data["dtype"]), tuple(parse_dim(str(size), symbols) for size in data["shape"]))
+    shape = tuple(_read_dim(size, symbols) for size in _sequence(data["shape"]))
+    type = TensorType(DType(data["dtype"]), shape)
+    check_size(type)
+    return type
+
+
+def _read_dim(size: Any, symbols: Mapping[str, Symbol]) -> int | Dim:
+    return _whole(size) if not isinstance(size, str) else parse_dim(size, symbols)
 
 
 def _read_field(data: Mapping[str, Any], symbols: Mapping[str, Symbol]) -> Field:
     bounds = data.get("range")
-    limits = (int(bounds[0]), int(bounds[1])) if bounds else None
-    return Field(str(data["name"]), _read_type(data, symbols), limits, data.get("from"))
+    limits = None
+    if bounds is not None:
+        low, high = _sequence(bounds)
+        limits = (_whole(low), _whole(high))
+    source = data.get("from")
+    if source is not None and not isinstance(source, dict):
+        raise TypeError(f"`from` of {data['name']!r} is no mapping")
+    return Field(_text(data["name"]), _read_type(data, symbols), limits, source)
 
 
 def _read_entry(name: str, data: Mapping[str, Any]) -> EntrySignature:
     symbols = _read_symbols(data["symbols"])
+    inputs = tuple(_read_field(item, symbols) for item in _sequence(data["inputs"]))
+    outputs = tuple(_read_field(item, symbols) for item in _sequence(data["outputs"]))
+    for fields in (inputs, outputs):
+        if len({field.name for field in fields}) != len(fields):
+            raise ValueError(f"two inputs or outputs of {name!r} have one name")
     return EntrySignature(
         name,
-        tuple(_read_field(item, symbols) for item in data["inputs"]),
-        tuple(_read_field(item, symbols) for item in data["outputs"]),
-        tuple(map(str, data["states"])),
-        tuple(map(str, data["updates"])),
+        inputs,
+        outputs,
+        tuple(map(_text, _sequence(data["states"]))),
+        tuple(map(_text, _sequence(data["updates"]))),
         tuple(symbols.values()),
-        tuple((parse_dim(left, symbols), parse_dim(right, symbols), str(loc)) for left, right, loc in data["guards"]),
+        tuple(
+            (parse_dim(_text(left), symbols), parse_dim(_text(right), symbols), _text(where))
+            for left, right, where in _sequence(data["guards"])
+        ),
     )
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= _LONGEST else f"{message[:_LONGEST]}..."
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.80} is no text")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r:.80} is no whole number")
+    return value
+
+
+def _sequence(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r:.80} is no list")
+    return value

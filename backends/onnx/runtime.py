@@ -26,6 +26,11 @@ class OnnxRuntime(Runtime):
         self._folder = bundle.folder
         self._entries = from_json(bundle.manifest["signature"]).entries
         self._threads = bundle.manifest.get("backend", {}).get("threads", 0)
+        if type(self._threads) is not int or self._threads < 0:
+            raise BackendError(f"{bundle.folder}: threads in the manifest is {self._threads!r:.80}")
+        for entry in self._entries:
+            if f"{entry}.onnx" not in bundle.manifest["files"]:
+                raise BackendError(f"{bundle.folder}: {entry!r:.80} has no model that the manifest lists")
         self._sessions: dict[str, Any] = {}
         self._lock = threading.Lock()
 

@@ -9,6 +9,11 @@ from .dims import AnyDim, Symbol, floordiv, maximum, minimum, symbol
 
 _TOKEN = re.compile(r"\s*(?:(\d+)|([A-Za-z_]\w*)|(//|[-+*(),]))")
 _DEPTH = 64
+_DIGITS = 20
+_MOST_TERMS = 1_000
+"""Terms that a product may have; a short text can spell one with millions."""
+_MOST_FACTORS = 64
+"""Factors that one term may have."""
 
 
 class DimSyntaxError(ValueError):
@@ -69,7 +74,11 @@ class _Parser:
         value = self.atom(depth)
         while self.peek() in ("*", "//"):
             if self.take() == "*":
-                value = value * self.atom(depth)
+                factor = self.atom(depth)
+                (terms, factors), (more_terms, more_factors) = _extent(value), _extent(factor)
+                if terms * more_terms > _MOST_TERMS or factors + more_factors > _MOST_FACTORS:
+                    raise DimSyntaxError(f"a dimension with too many terms: {self.text[:80]!r}")
+                value = value * factor
             else:
                 value = floordiv(value, self.atom(depth))
         return value
@@ -77,7 +86,9 @@ class _Parser:
     def atom(self, depth: int) -> AnyDim:
         token = self.take()
         if token.isdigit():
-            return int(token[:20])
+            if len(token) > _DIGITS:
+                raise DimSyntaxError(f"not a dimension: {token[:80]}...")
+            return int(token)
         if token == "(":
             value = self.sum(depth + 1)
             self.expect(")")
@@ -94,3 +105,10 @@ class _Parser:
             known = self.symbols[token]
             return symbol(known.name, known.low, known.high)
         raise DimSyntaxError(f"not a dimension: {self.text[:80]!r}")
+
+
+def _extent(value: AnyDim) -> tuple[int, int]:
+    """The number of terms, and of factors of the longest one."""
+    if isinstance(value, int):
+        return 1, 0
+    return len(value.terms), max(len(monomial) for monomial, _ in value.terms)
