@@ -6,8 +6,29 @@ from ...compiler.ir import Node
 from .lower import LOWERINGS
 
 MOVES = frozenset(
-    "reshape transpose broadcast concat slice reverse pad gather gather_elements dynamic_slice dynamic_update_slice"
-    " constant iota cast bitcast stop_gradient where call scan while cond".split()
+    [
+        "reshape",
+        "transpose",
+        "broadcast",
+        "concat",
+        "slice",
+        "reverse",
+        "pad",
+        "gather",
+        "gather_elements",
+        "dynamic_slice",
+        "dynamic_update_slice",
+        "constant",
+        "iota",
+        "cast",
+        "bitcast",
+        "stop_gradient",
+        "where",
+        "call",
+        "scan",
+        "while",
+        "cond",
+    ]
 )
 """Ops that compute nothing with the elements: these take 16-bit floats."""
 

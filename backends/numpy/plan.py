@@ -142,7 +142,9 @@ class _Planner:
         """Whether a statement may write to the array while it reads it."""
         if statement is None or statement.out is not out:
             return False
-        allowed = any(each.buffer is array.buffer and each.whole and each.shape == array.shape for each in statement.reuse)
+        allowed = any(
+            each.buffer is array.buffer and each.whole and each.shape == array.shape for each in statement.reuse
+        )
         return allowed and self.reads_only(statement, array)
 
     def reads_only(self, statement: Statement, array: Array) -> bool:

@@ -57,6 +57,7 @@ class Scope:
         self.call = Block(Stage.CALL, 2)
         self.floor = shared.load
         self.arrays: dict[Value, Array] = {}
+        self.reshapes: dict[tuple[int, Shape, int], tuple[Array, Array]] = {}
         self.loc: Loc | None = None
 
     # ---- graphs
@@ -75,7 +76,7 @@ class Scope:
         operands = [self.arrays[value] for value in node.inputs]
         lowering = self.shared.lowerings[node.op.name]
         shared = not node.regions and all(operand.home.stage is Stage.LOAD for operand in operands)
-        shared = shared and self.floor is self.shared.load and not node.op.name == "constant"
+        shared = shared and self.floor is self.shared.load and node.op.name != "constant"
         shared = shared and all(value.type.is_static for value in node.outputs)
         # Equal work on weights, in whatever entry, is done once.
         key = (type(node.op), node.op, *map(id, operands))
@@ -93,12 +94,12 @@ class Scope:
         """The outermost block that knows all of these, and that a branch does not forbid."""
         block = self.floor
         for piece in _flat(pieces):
-            if isinstance(piece, Array) and piece.home.depth > block.depth:
-                block = piece.home
-            elif isinstance(piece, (Dim, Computed)) and self.sizes.depth > block.depth:
-                block = self.sizes
-            elif isinstance(piece, Buffer) and self.sizes.depth > block.depth and not _static(piece.shape):
-                block = self.sizes
+            if isinstance(piece, Array):
+                known = piece.home
+            else:
+                parts = piece.shape if isinstance(piece, Buffer) else (piece,)
+                known = self.shared.load if _static(parts) else self.sizes
+            block = known if known.depth > block.depth else block
         return block
 
     def add(self, block: Block, statement: Statement) -> None:
@@ -188,9 +189,7 @@ class Scope:
             small = self.spelled(array.compact)
             strides = _stretched(small, array.shape)
             floor, self.floor = self.floor, self.shared.load
-            array.full = self.view(
-                small, "np.broadcast_to({}, {})", array.shape, shape=array.shape, strides=strides
-            )
+            array.full = self.view(small, "np.broadcast_to({}, {})", array.shape, shape=array.shape, strides=strides)
             self.floor = floor
         return array.full
 
@@ -233,6 +232,13 @@ class Scope:
         array = self.spelled(array)
         if array.shape == shape:
             return array
+        key = (id(array), shape, id(self.floor))
+        if key not in self.reshapes:
+            # The array is kept beside its views, so that nothing else gets its id.
+            self.reshapes[key] = (array, self._reshape(array, shape))
+        return self.reshapes[key][1]
+
+    def _reshape(self, array: Array, shape: Shape) -> Array:
         strides = reshaped(array.shape, array.strides, shape)
         if strides is not None:
             return self.view(array, "{}.reshape({})", shape, shape=shape, strides=strides)
@@ -271,7 +277,7 @@ def _flat(pieces: Sequence[object]) -> Iterator[object]:
             yield piece
 
 
-def _static(shape: Sequence[AnyDim | Computed]) -> bool:
+def _static(shape: Sequence[object]) -> bool:
     for size in shape:
         if isinstance(size, Dim):
             return False
@@ -283,8 +289,10 @@ def _static(shape: Sequence[AnyDim | Computed]) -> bool:
 def _stretched(small: Array, shape: Shape) -> Shape:
     """The strides of a broadcast."""
     offset = len(shape) - len(small.shape)
-    kept = [0 if size == 1 and wanted != 1 else stride
-            for size, stride, wanted in zip(small.shape, small.strides, shape[offset:], strict=True)]
+    kept = [
+        0 if size == 1 and wanted != 1 else stride
+        for size, stride, wanted in zip(small.shape, small.strides, shape[offset:], strict=True)
+    ]
     return (*(0,) * offset, *kept)
 
 

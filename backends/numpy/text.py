@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ...compiler.ir import AnyDim, Dim
@@ -28,10 +28,15 @@ class Exports:
         return tuple_text(self.arrays)
 
 
-def tuple_text(items: Sequence[str] | dict[str, int]) -> str:
+def tuple_text(items: Iterable[str]) -> str:
     """Items as the text of a tuple."""
     listed = list(items)
     return f"({listed[0]},)" if len(listed) == 1 else f"({', '.join(listed)})"
+
+
+def unpacking(names: Sequence[str], source: str) -> list[str]:
+    """The line that gives the items of ``source`` names, if there are any."""
+    return [f"    {', '.join(names)}{',' if len(names) == 1 else ''} = {source}"] if names else []
 
 
 @dataclass
@@ -43,7 +48,7 @@ class Writer:
     exports: dict[Stage, Exports]
     inputs: frozenset[str]
     sizes: dict[AnyDim, str] = field(default_factory=dict)
-    symbols_used: set[str] = field(default_factory=set)
+    aliases: dict[str, Array] = field(default_factory=dict)
 
     def size(self, size: AnyDim | Computed) -> str:
         """A size as text; what is more than a symbol is named at the top of the function."""
@@ -51,21 +56,19 @@ class Writer:
             return str(size)
         if isinstance(size, Computed):
             return f"{size.kernel}({', '.join(self.size(argument) for argument in size.arguments)})"
-        text = self.symbolic(size)
+        text = dim_text(size, self.symbols)
         if text.isidentifier():
             return text
         return self.sizes.setdefault(size, f"s{len(self.sizes)}")
-
-    def symbolic(self, size: AnyDim) -> str:
-        """The formula of a size."""
-        return dim_text(size, self.symbols)
 
     def shape(self, shape: Sequence[AnyDim | Computed]) -> str:
         """A shape as text."""
         return tuple_text([self.size(size) for size in shape])
 
     def array(self, array: Array) -> str:
-        """The name of an array here."""
+        """The name of an array here; that of its source for a copy that the planner removed."""
+        while array.name in self.aliases:
+            array = self.aliases[array.name]
         stage = array.home.stage
         if array.literal or stage is self.stage or array.name in self.inputs:
             return array.name
@@ -98,33 +101,32 @@ class Writer:
                 return self.size(piece)
         raise TypeError(f"no piece of a line: {piece!r}")
 
+    def prologue(self) -> list[str]:
+        """The lines that name the sizes used so far."""
+        lines = unpacking(list(self.symbols.values()), "sizes")
+        return lines + [f"    {name} = {dim_text(size, self.symbols)}" for size, name in self.sizes.items()]
+
     def block(self, block: Block, indent: str) -> Iterator[str]:
         """The lines of a block, a comment where they come from another place of the spec than those before."""
         last = ""
-        written = False
+        empty = True
         for item in block.items:
+            if isinstance(item, Statement) and item.removed:
+                if item.result is not None and item.out is not None and item.out.array is not None:
+                    self.aliases[item.result.name] = item.out.array
+                continue
             place = origin(item.loc)
             if place and place != last:
                 yield f"{indent}# {place}"
             last = place or last
+            empty = False
             if isinstance(item, Block):
                 yield indent + self.line(item.header)
                 yield from self.block(item, indent + "    ")
-                written = True
-                continue
-            for text in self.statement(item):
-                yield indent + text
-                written = True
-        if not written and block.header:
+            else:
+                yield from (indent + self.line(each) for each in item.lines)
+        if empty and block.header:
             yield indent + "pass"
-
-    def statement(self, statement: Statement) -> list[str]:
-        """The lines of a statement, or what is left of one that the planner removed."""
-        if not statement.removed:
-            return [self.line(each) for each in statement.lines]
-        if statement.result is None or statement.out is None or statement.out.array is None:
-            return []
-        return [f"{self.array(statement.result)} = {self.array(statement.out.array)}"]
 
 
 def dim_text(size: AnyDim, symbols: dict[str, str]) -> str:

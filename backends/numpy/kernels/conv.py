@@ -1,11 +1,16 @@
 """Convolutions as matrix products over unrolled windows, a tile at a time, so that the columns stay in the cache."""
 
+import math
+
 import numpy as np
 
 
 def conv_tile(batch: int, depth: int, rows: int, row: int) -> tuple[int, int]:
-    """How many images, and how many rows of the result, to unroll at once: about 2 MB of float32."""
-    budget = 524288
+    """How many images, and how many rows of the result, to unroll at once.
+
+    About 2 MB of float32, but 256 columns at least: below, reading the weights again for each tile costs more.
+    """
+    budget = max(524288, 256 * depth)
     if depth * rows * row <= budget:
         return max(1, min(batch, budget // max(1, depth * rows * row))), rows
     tiles = -(-rows // max(1, budget // (depth * row)))
@@ -29,7 +34,7 @@ def framed(images: int, x: np.ndarray, low: tuple, high: tuple, padded: np.ndarr
     A negative ``low`` or ``high`` cuts.
     """
     sizes = [size + before + after for size, before, after in zip(x.shape[2:], low, high)]
-    whole = padded[: images * x.shape[1] * int(np.prod(sizes))].reshape(images, x.shape[1], *sizes)
+    whole = padded[: images * x.shape[1] * math.prod(sizes)].reshape(images, x.shape[1], *sizes)
     inside, taken = [slice(None), slice(None)], [slice(None), slice(None)]
     for axis, before in enumerate(low, 2):
         total, size = whole.shape[axis], x.shape[axis]
@@ -66,8 +71,8 @@ def conv(
 ) -> np.ndarray:
     """x [N, C, *spatial] convolved with w [O, C / groups, *kernel] into out [N, O, *sizes]."""
     kernel, sizes = w.shape[2:], out.shape[2:]
-    row = int(np.prod(sizes[1:]))
-    images, rows = conv_tile(x.shape[0], x.shape[1] * int(np.prod(kernel)), sizes[0], row)
+    row = math.prod(sizes[1:])
+    images, rows = conv_tile(x.shape[0], x.shape[1] * math.prod(kernel), sizes[0], row)
     weights = w.reshape(groups, w.shape[0] // groups, -1)
     result = out.reshape(out.shape[0], groups, weights.shape[1], -1)
     if padded is not None:
@@ -111,7 +116,7 @@ def depthwise_conv(
         whole, inside, x = framed(x.shape[0], x, low, high, padded.reshape(-1))
         np.copyto(inside, x)
         x = whole
-    points = max(1, int(np.prod(sizes)))
+    points = max(1, math.prod(sizes))
     step = max(1, products.size // points)
     weights = w.reshape(w.shape[0], -1, *(1 for _ in sizes))
     for image in range(x.shape[0]):
@@ -174,8 +179,8 @@ def phase_conv(
             target[...] = 0
             continue
         sizes = target.shape[2:]
-        row = int(np.prod(sizes[1:]))
-        rows = columns.size // (x.shape[1] * int(np.prod(kernel)) * row)
+        row = math.prod(sizes[1:])
+        rows = columns.size // (x.shape[1] * math.prod(kernel) * row)
         for image in range(x.shape[0]):
             for first in range(0, sizes[0], rows):
                 count = min(rows, sizes[0] - first)

@@ -9,9 +9,14 @@ def within(start: np.ndarray, size: int, whole: int) -> slice:
     return slice(first, first + size)
 
 
+def along(axis: int, at: object) -> tuple:
+    """The index that takes ``at`` along the axis and everything along those before."""
+    return (*(slice(None),) * axis, at)
+
+
 def pick(x: np.ndarray, indices: np.ndarray, axis: int, out: np.ndarray) -> np.ndarray:
     """Slices of x along the axis."""
-    np.copyto(out, x[(*(slice(None),) * axis, indices)])
+    np.copyto(out, x[along(axis, indices)])
     return out
 
 
@@ -30,12 +35,12 @@ def gather_elements(x: np.ndarray, indices: np.ndarray, axis: int, out: np.ndarr
 
 def scatter(x: np.ndarray, indices: np.ndarray, axis: int, updates: np.ndarray) -> None:
     """Replace slices of x along the axis, in place."""
-    x[(*(slice(None),) * axis, indices)] = updates
+    x[along(axis, indices)] = updates
 
 
 def scatter_add(x: np.ndarray, indices: np.ndarray, axis: int, updates: np.ndarray) -> None:
     """Add to slices of x along the axis, in place; an index that stands twice counts twice."""
-    np.add.at(x, (*(slice(None),) * axis, indices), updates)
+    np.add.at(x, along(axis, indices), updates)
 
 
 def scatter_elements(x: np.ndarray, indices: np.ndarray, axis: int, updates: np.ndarray) -> None:
@@ -57,7 +62,9 @@ def pad(x: np.ndarray, fill: np.ndarray, low: tuple, interior: tuple, out: np.nd
         first = max(0, -(before // step))
         last = max(first, min(size, -((before - count) // step)))
         taken.append(slice(first, last))
-        into.append(slice(first * step + before, max(0, (last - 1) * step + before + 1), step) if last > first else slice(0, 0))
+        into.append(
+            slice(first * step + before, max(0, (last - 1) * step + before + 1), step) if last > first else slice(0, 0)
+        )
     np.copyto(out[tuple(into)], x[tuple(taken)])
     return out
 
@@ -115,6 +122,6 @@ def top_k(x: np.ndarray, k: int, axis: int, values: np.ndarray, indices: np.ndar
 
 
 KERNELS = (
-    within, pick, places, gather_elements, scatter, scatter_add, scatter_elements, scatter_elements_add, pad, iota,
-    number, constant, cumulative_sum, top_k,
+    within, along, pick, places, gather_elements, scatter, scatter_add, scatter_elements, scatter_elements_add, pad,
+    iota, number, constant, cumulative_sum, top_k,
 )  # fmt: skip

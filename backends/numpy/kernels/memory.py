@@ -1,5 +1,6 @@
 """Where buffers lie in one block of memory."""
 
+import math
 from collections import deque
 
 import numpy as np
@@ -35,12 +36,11 @@ class Plan:
     """What an entry needs for one set of sizes: a layout of its buffers, and the arenas that no call uses now."""
 
     def __init__(self, table: tuple, sized: tuple) -> None:
-        self.table = [(dtype, shape, int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize)
-                      for _, _, dtype, shape in table]
+        self.table = [(dtype, shape, math.prod(shape) * np.dtype(dtype).itemsize) for _, _, dtype, shape in table]
         rows = tuple((row[0], row[1], place[2]) for row, place in zip(table, self.table))
         self.offsets, self.bytes = pack(rows)
         self.sized = sized
-        self.free = deque()
+        self.free: deque = deque()
 
     def take(self) -> list[np.ndarray]:
         """The buffers of an arena, for one call."""

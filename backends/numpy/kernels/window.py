@@ -16,17 +16,20 @@ def window(
 ) -> np.ndarray:
     """``out[i]`` is ufunc over k of ``x[i * stride + k * dilation - low]`` along the axis; outside stands ``empty``."""
     size, count = x.shape[axis], out.shape[axis]
-    around = (slice(None),) * axis
+    around: tuple = (slice(None),) * axis
     if count < kernel:
         # Few windows, each wide.
         for place in range(count):
             first = place * stride - low
             skipped = max(0, -(first // dilation))
-            part = x[(*around, slice(first + skipped * dilation, max(first + (kernel - 1) * dilation + 1, 0), dilation))]
+            part = x[
+                (*around, slice(first + skipped * dilation, max(first + (kernel - 1) * dilation + 1, 0), dilation))
+            ]
             ufunc.reduce(part, axis=axis, dtype=x.dtype, initial=empty, out=out[(*around, place)])
         return out
     # The result takes, for each place in the window, a strided view of x; first those that reach all windows.
-    full, rest = [], []
+    full: list = []
+    rest: list = []
     for tap in range(kernel):
         shift = tap * dilation - low
         first, last = max(0, -(shift // stride)), min(count, (size - 1 - shift) // stride + 1)

@@ -22,7 +22,7 @@ def _inner(arrays: Sequence[Array], body: Block) -> list[Array]:
 
 
 def hand_on(scope: Scope, places: Sequence[Array], values: Sequence[Array], block: Block) -> None:
-    """Store new values into the places of carried ones, all at once: a value that is another's old one is saved first."""
+    """Store new values into the places of carried ones, as if all at once: an old value still needed is saved."""
     memory = {place.buffer for place in places}
     saved = [
         scope.copy(value, block=block)
@@ -72,7 +72,7 @@ def _sizes(region: Graph) -> list[object]:
     found: list[object] = []
     for node in region.walk():
         found += [size for value in node.outputs for size in value.type.shape]
-        found += [value for field in node.op.fields().values() for value in (field if isinstance(field, tuple) else (field,))]
+        found += list(node.op.fields().values())
     return found
 
 

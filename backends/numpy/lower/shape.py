@@ -60,7 +60,7 @@ def concat(scope: Scope, node: Node, xs: Sequence[Array]) -> Array:
     return scope.fill(node.output.type, template, *parts, OUT)
 
 
-def cut(scope: Scope, x: Array, start: Shape, stop: Shape, stride: Sequence[int], shape: Shape) -> Array:
+def cut(scope: Scope, x: Array, start: Shape, stop: Shape, stride: Shape, shape: Shape) -> Array:
     """``x[start:stop:stride]`` as a view."""
     if x.lazy:
         small = compact(x)
@@ -70,7 +70,7 @@ def cut(scope: Scope, x: Array, start: Shape, stop: Shape, stride: Sequence[int]
         kept = [size == 1 and whole != 1 for size, whole in zip(small.shape, x.shape, strict=True)]
         inner = [
             tuple(default if lone else value for lone, value in zip(kept, values, strict=True))
-            for values, default in ((start, 0), (stop, 1), (tuple(stride), 1), (shape, 1))
+            for values, default in ((start, 0), (stop, 1), (stride, 1), (shape, 1))
         ]
         return scope.lazy(cut(scope, small, inner[0], inner[1], inner[2], inner[3]), shape)
     x = scope.spelled(x)
@@ -114,9 +114,7 @@ def _pad(scope: Scope, node: Node, x: Array, fill: Array) -> Array:
     assert isinstance(op, Pad)
     x = scope.spelled(x)
     kernel = scope.kernel("pad")
-    return scope.fill(
-        node.output.type, kernel + "({}, {}, {}, {}, {})", x, compact(fill), op.low, op.interior, OUT
-    )
+    return scope.fill(node.output.type, kernel + "({}, {}, {}, {}, {})", x, compact(fill), op.low, op.interior, OUT)
 
 
 LOWERINGS: dict[str, Lowering] = {
