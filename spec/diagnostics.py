@@ -85,12 +85,18 @@ def error_at(span: Span, message: str, hint: str | None = None, limit: str | Non
 
 
 def suggest(word: str, choices: Iterable[str]) -> str | None:
-    """`did you mean X?` for the nearest of the choices, or None if none is near. Looks at a bounded number of them."""
+    """`did you mean X?` for the nearest of the choices, or None if none is near. Looks at a bounded number of them.
+
+    Upper and lower case are the same here, unless that is all that tells two choices apart.
+    """
     word = word[:80]
     known = sorted(choices)
     if len(known) > MOST_CHOICES:
-        known = [choice for choice in known if choice[:1] == word[:1]][:MOST_CHOICES]
+        known = [choice for choice in known if choice[:1].lower() == word[:1].lower()][:MOST_CHOICES]
+    folded = {choice.lower(): choice for choice in known}
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if not near:
+        near = [folded[one] for one in difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)]
     return f"did you mean `{near[0]}`?" if near else None
 
 

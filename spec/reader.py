@@ -25,6 +25,7 @@ REFUSED = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 QUOTING = "in [ ] and { } a text with a comma, bracket or brace needs quotes"
+SPACE = "a blank belongs behind the colon of a key"
 
 
 def read_tree(data: bytes | str, name: str) -> YamlMap:
@@ -191,7 +192,7 @@ class _Reader:
             raise error_at(span, what)
         hint = "an empty list is [], an empty mapping {}"
         if opened.flow:
-            hint = self.quoting(opened, key) or QUOTING
+            hint = self.quoting(opened, key) or (SPACE if ":" in key.text else QUOTING)
         raise error_at(key.span, f"the key `{key.text[:60]}` has no value", hint)
 
     def quoting(self, opened: _Open, key: YamlScalar) -> str | None:

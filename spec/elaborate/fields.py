@@ -15,6 +15,7 @@ from ..formula.functions import weight
 from ..model.declarations import ArgDecl
 from ..model.formulas import StaticFormula, StaticValue
 from ..source import Span
+from .foreign import field_hint
 from .forms import ANY_WORD, form_of, takes_dtype, words_of
 from .scope import Ref, Scope
 from .values import Value, describe, signature
@@ -24,9 +25,7 @@ NO_WORDS: frozenset[str] = frozenset()
 TEXT = frozenset({ANY_WORD})
 
 
-def read_value(
-    scope: Scope, value: StaticValue, words: frozenset[str] = NO_WORDS, what: str = "a static value"
-) -> Value:
+def read_value(scope: Scope, value: StaticValue, words: frozenset[str] = NO_WORDS, what: str = "a value here") -> Value:
     """The static value of a field that also takes these words; ``what`` names it in errors. Raises SpecError."""
     read = _read(scope, value, words, what)
     if isinstance(read, (list, dict)):
@@ -114,7 +113,7 @@ def field_problems(declared: Declared, given: Mapping[str, Any], spans: Any, spa
     names = field_names(declared)
     for key in given:
         if key not in names:
-            hint = suggest(key, names) or f"its fields: {', '.join(names) or 'none'}"
+            hint = field_hint(key, names) or suggest(key, names) or f"its fields: {', '.join(names) or 'none'}"
             yield Diagnostic(spans.key_span(key), f"`{declared.name}` has no field `{key}`", hint)
     for key in names:
         if declared.model_fields[key].is_required() and key not in given:

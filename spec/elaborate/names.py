@@ -27,6 +27,13 @@ from .references import arg_problems, block_problem, find_block, op_problem, par
 from .vocabulary import find_op
 
 ALWAYS = frozenset({"training"})
+HINTS = {
+    "i": "`i` counts the iterations of a node with `repeat`",
+    **dict.fromkeys(("yes", "on", "True"), "write `true`"),
+    **dict.fromkeys(("no", "off", "False"), "write `false`"),
+    "None": "write `null`",
+}
+"""What to write for a name that is not known."""
 Named = tuple[str, Span]
 """A name and the place where it is defined."""
 
@@ -142,15 +149,15 @@ class _Scope:
 
     # ---- names
 
-    def formula(self, formula: Formula, more: frozenset[str] = NO_WORDS) -> None:
-        """A formula knows all names that it uses."""
+    def formula(self, formula: Formula, more: frozenset[str] = NO_WORDS, advice: str | None = None) -> None:
+        """A formula knows all names that it uses; ``advice`` is the hint where no name is near."""
         for name, start, stop in _names_of(formula):
             if name in more or self.knows(name):
                 continue
             if (id(self.module), name) in self.unknown:
                 continue
             self.unknown.add((id(self.module), name))
-            hint = "`i` counts the iterations of a node with `repeat`" if name == "i" else suggest(name, self.known)
+            hint = HINTS.get(name) or suggest(name, self.known) or advice
             self.collector.report(formula.position(start, stop), f"the name `{name}` is not known here", hint)
 
     def knows(self, name: str) -> bool:
@@ -202,7 +209,8 @@ class _Scope:
     def type(self, declared: TypeExpr) -> None:
         """A symbol in the dims of a type is bound there, other names are known."""
         for formula in _dims(declared):
-            self.formula(formula, frozenset(name for name, _, _ in _names_of(formula) if name[0].isupper()))
+            symbols = frozenset(name for name, _, _ in _names_of(formula) if name[0].isupper())
+            self.formula(formula, symbols, "a size that is found at run time starts with a capital: `N`")
 
     def declarations(self, inputs: Mapping[str, Any] | None) -> None:
         """Types, counts and ranges of inputs."""

@@ -9,7 +9,11 @@ from ..diagnostics import Diagnostic, suggest
 from ..load import LoadedDocument
 from ..model.blocks import Block
 from ..source import Span
+from .foreign import op_hint
 from .vocabulary import find_op, op_names
+
+MOST_LISTED = 12
+"""Blocks that a hint lists."""
 
 
 def find_block(loaded: LoadedDocument, name: str) -> tuple[str | None, Block] | None:
@@ -38,7 +42,10 @@ def op_problem(loaded: LoadedDocument, name: str, span: Span) -> Diagnostic | No
         return None
     if find_block(loaded, name) is not None:
         return Diagnostic(span, f"`{name}` is a block, not an op", f"write {{block: {name}}}")
-    hint = suggest(name, {*op_names(), *block_names(loaded)})
+    # `nn.Conv2d` is looked up as `Conv2d`, unless the name before the dot is a library.
+    library, _, last = name.rpartition(".")
+    word = name if library in loaded.includes else last
+    hint = op_hint(word) or suggest(word, {*op_names(), *block_names(loaded)})
     return Diagnostic(span, f"there is no op `{name[:60]}`", hint)
 
 
@@ -49,6 +56,8 @@ def block_problem(loaded: LoadedDocument, name: str, span: Span) -> Diagnostic |
     hint = suggest(name, block_names(loaded))
     if hint is None and find_op(name) is not None:
         hint = f"`{name}` is an op: write {{op: {name}}}"
+    if hint is None:
+        hint = f"blocks: {', '.join(block_names(loaded)[:MOST_LISTED]) or 'none'}"
     return Diagnostic(span, f"there is no block `{name[:60]}`", hint)
 
 

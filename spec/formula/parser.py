@@ -208,7 +208,9 @@ class _Parser:
                 expr = self.made(Index(expr, tuple(items), start=expr.start, stop=closed.stop))
             elif self.token.kind == "(" and not isinstance(expr, Name):
                 token = self.token
-                raise FormulaError("only a name can be called", token.start, token.stop, "a product needs `*`")
+                # `np.exp(x)` and `x.mean()` are habits from Python.
+                hint = f"write {expr.name}(...)" if isinstance(expr, Attribute) else "a product needs `*`"
+                raise FormulaError("only a name can be called", token.start, token.stop, hint)
             else:
                 return expr
 

@@ -175,7 +175,7 @@ class Table(Mapping[str, ItemT], Generic[ItemT]):
 
         def read(node: YamlNode, read_items: Any, info: core_schema.ValidationInfo) -> Table[Any]:
             if not isinstance(node, YamlMap):
-                fail(node.span, f"a mapping stands here, not {kind(node)}")
+                fail(node.span, f"a mapping belongs here, not {kind(node)}")
             prepared = cls.prepare(node, collector_of(info))
             return cls(read_items(prepared), prepared.span, prepared.key_spans)
 

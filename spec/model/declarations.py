@@ -182,7 +182,7 @@ class Initializer(Model):
                 node.span, f"`{node.value[:40]}` is not an initializer", hint or f"they are {', '.join(words + forms)}"
             )
         if not isinstance(node, YamlMap):
-            fail(node.span, f"an initializer stands here, not {kind(node)}")
+            fail(node.span, f"an initializer belongs here, not {kind(node)}")
         if len(node) != 1:
             fail(
                 node.span, "an initializer has exactly one key", "write {normal: 0.02}, {uniform: 0.1} or {constant: 1}"

@@ -23,6 +23,7 @@ from .weights import LayoutField
 
 VERSION = 1  # of the language that this reader reads
 LIBRARY_KEYS = ("netwright", "summary", "include", "blocks")
+MODEL_SIGNS = ("inputs", "outputs")  # a document that has one of them is meant to be a model
 NOT_ENTRIES = ("main", "train_step")
 
 SourceField: TypeAlias = Annotated[
@@ -81,6 +82,8 @@ class Document(Model):
         if "graph" in prepared:
             if "outputs" not in prepared:
                 collector.report(prepared.key_spans["graph"], "a model needs `outputs`")
+        elif signs := [key for key in MODEL_SIGNS if key in prepared]:
+            collector.report(prepared.key_spans[signs[0]], "a model needs `graph`")
         else:
             for key in prepared:
                 if key not in LIBRARY_KEYS:

@@ -43,9 +43,9 @@ def _diagnostic(error: Any, tree: YamlMap) -> Diagnostic:
                 span, f"the list has {context['actual_length']} items, at most {context['max_length']} belong here"
             )
         case "list_type" | "tuple_type":
-            return Diagnostic(span, f"a list stands here, not {kind(node)}")
+            return Diagnostic(span, f"a list belongs here, not {kind(node)}")
         case "dict_type" | "model_type":
-            return Diagnostic(span, f"a mapping stands here, not {kind(node)}")
+            return Diagnostic(span, f"a mapping belongs here, not {kind(node)}")
     return Diagnostic(span, f"this does not fit here: {error['msg']}")
 
 

@@ -84,7 +84,7 @@ class Formula(_Leaf):
     def of(cls, node: YamlNode) -> Self:
         """Reads a formula from a scalar: text, a number, `true`, `false` or `null`."""
         if not isinstance(node, YamlScalar):
-            raise error_of([Diagnostic(node.span, f"a formula stands here, not {kind(node)}")])
+            raise error_of([Diagnostic(node.span, f"a formula belongs here, not {kind(node)}")])
         if isinstance(node.value, str):
             return cls.within(node, 0, node.value)
         return cls(_literal(node.value, len(node.text)), node.text, node)
@@ -123,7 +123,7 @@ class StaticFormula(Formula):
     @classmethod
     def of(cls, node: YamlNode) -> Self:
         if isinstance(node, YamlScalar) and node.value is None:
-            raise error_of([Diagnostic(node.span, "a number or a static formula stands here, not null")])
+            raise error_of([Diagnostic(node.span, "a number or a static formula belongs here, not null")])
         return super().of(node)
 
 
@@ -167,12 +167,12 @@ class Text(_Leaf):
     @classmethod
     def of(cls, node: YamlNode) -> Self:
         if not isinstance(node, YamlScalar):
-            raise error_of([Diagnostic(node.span, f"text stands here, not {kind(node)}")])
+            raise error_of([Diagnostic(node.span, f"text belongs here, not {kind(node)}")])
         value = node.value
         if isinstance(value, int) and not isinstance(value, bool):
             return cls((node.text,), node.text, node.span)
         if not isinstance(value, str):
-            raise error_of([Diagnostic(node.span, f"text stands here, not {kind(node)}", f"quote it: '{node.text}'")])
+            raise error_of([Diagnostic(node.span, f"text belongs here, not {kind(node)}", f"quote it: '{node.text}'")])
         if "$" not in value:
             return cls((value,) if value else (), value, node.span)
         try:
@@ -209,7 +209,7 @@ class StaticValue(_Leaf):
     def of(cls, node: YamlNode) -> Self:
         if isinstance(node, YamlScalar):
             if node.value is None:
-                raise error_of([Diagnostic(node.span, "a value stands here, not null", "leave the key out instead")])
+                raise error_of([Diagnostic(node.span, "a value belongs here, not null", "leave the key out instead")])
             return cls(node.value, node.span, node)
         if isinstance(node, YamlList):
             return cls(tuple(cls.of(item) for item in node), node.span)
@@ -228,13 +228,13 @@ class StaticValue(_Leaf):
     def formula(self) -> StaticFormula:
         """The value as a static formula; raises SpecError, also for a list or mapping."""
         if self._scalar is None:
-            raise error_of([Diagnostic(self.span, f"a number or formula stands here, not {self.kind}")])
+            raise error_of([Diagnostic(self.span, f"a number or formula belongs here, not {self.kind}")])
         return StaticFormula.of(self._scalar)
 
     def text_template(self) -> Text:
         """The value as a text with `$name` and `$(formula)`; raises SpecError for what is not text or an integer."""
         if self._scalar is None:
-            raise error_of([Diagnostic(self.span, f"text stands here, not {self.kind}")])
+            raise error_of([Diagnostic(self.span, f"text belongs here, not {self.kind}")])
         return Text.of(self._scalar)
 
     @property

@@ -238,7 +238,7 @@ def kind_of(node: YamlNode) -> str:
     """The kind of a node: the one kind key it has; a string is an op."""
     if isinstance(node, YamlScalar):
         if not isinstance(node.value, str):
-            fail(node.span, f"a node stands here, not {kind(node)}")
+            fail(node.span, f"a node belongs here, not {kind(node)}")
         return "op"
     if isinstance(node, YamlList):
         fail(node.span, "a node is a mapping or the name of an op, here is a list")
@@ -250,7 +250,9 @@ def kind_of(node: YamlNode) -> str:
     for key in node:
         if key not in RESERVED_KEYS and (near := suggest(key, KINDS)):
             fail(node.key_spans[key], f"a node has no kind; `{key[:40]}` is none", near)
-    fail(node.span, "a node has one of the keys op, value, block, part")
+    own = [key for key in node if key not in RESERVED_KEYS]
+    hint = f"an op is written {{op: {own[0][:40]}, ...}}" if len(own) == len(node) == 1 else None
+    fail(node.span, "a node has one of the keys op, value, block, part", hint)
 
 
 class _ByKind:

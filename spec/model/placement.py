@@ -34,7 +34,7 @@ class AxisNames(tuple[Name | None, ...]):
     def read(cls, node: YamlNode) -> AxisNames:
         """Reads a list of names and nulls."""
         if not isinstance(node, YamlList):
-            fail(node.span, f"a list of mesh axes and nulls stands here, not {kind(node)}")
+            fail(node.span, f"a list of mesh axes and nulls belongs here, not {kind(node)}")
         axes = cls(None if isinstance(item, YamlScalar) and item.value is None else Name.read(item) for item in node)
         axes.span = node.span
         return axes

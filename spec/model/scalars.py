@@ -50,9 +50,9 @@ class Word(str):
     def read(cls, node: YamlNode) -> Self:
         """The word that a YAML scalar holds; refuses numbers, lists and mappings."""
         if not isinstance(node, YamlScalar):
-            fail(node.span, f"{cls.what} stands here, not {kind(node)}")
+            fail(node.span, f"{cls.what} belongs here, not {kind(node)}")
         if not isinstance(node.value, str):
-            fail(node.span, f"{cls.what} stands here, not {kind(node)}", f"quote it: '{node.text}'")
+            fail(node.span, f"{cls.what} belongs here, not {kind(node)}", f"quote it: '{node.text}'")
         problem = cls.problem(node.value)
         if problem:
             fail(node.span, problem)
@@ -150,7 +150,7 @@ def one_of(node: YamlNode, words: tuple[str, ...]) -> str:
     """The word of the scalar, which is one of these."""
     listed = ", ".join(words)
     if not isinstance(node, YamlScalar) or not isinstance(node.value, str):
-        fail(node.span, f"one of {listed} stands here, not {kind(node)}")
+        fail(node.span, f"one of {listed} belongs here, not {kind(node)}")
     if node.value not in words:
         near = suggest(node.value, words)
         fail(node.span, f"`{node.value[:40]}` is none of {listed}", near)
@@ -163,7 +163,7 @@ class Flag:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def read(node: YamlNode) -> bool:
             if not isinstance(node, YamlScalar) or not isinstance(node.value, bool):
-                fail(node.span, f"true or false stands here, not {kind(node)}")
+                fail(node.span, f"true or false belongs here, not {kind(node)}")
             return node.value
 
         return core_schema.no_info_plain_validator_function(
@@ -178,7 +178,7 @@ class Count:
         def read(node: YamlNode) -> int:
             value = node.value if isinstance(node, YamlScalar) else None
             if not isinstance(value, int) or isinstance(value, bool):
-                fail(node.span, f"an integer stands here, not {kind(node)}")
+                fail(node.span, f"an integer belongs here, not {kind(node)}")
             if value < 0:
                 fail(node.span, "the integer is negative")
             return value

@@ -58,13 +58,13 @@ def read_type(node: YamlNode) -> TypeExpr:
     if isinstance(node, YamlMap):
         return _record(node)
     if not isinstance(node, YamlScalar) or not isinstance(node.value, str):
-        raise error_at(node.span, f"a type stands here, not {kind(node)}", "types are `any` and `float[N, 3]`")
+        raise error_at(node.span, f"a type belongs here, not {kind(node)}", "types are `any` and `float[N, 3]`")
     text = node.value
     if text.strip() == "any":
         return AnyType(node.span)
     head = SHAPE.match(text)
     if head is None:
-        raise error_at(node.span, "a type stands here: `any` or `dtype[dims]`")
+        raise error_at(node.span, "a type belongs here: `any` or `dtype[dims]`")
     dtype = head.group(1)
     place = node.place(head.start(1), head.end(1))
     if dtype not in DTYPES:
@@ -72,7 +72,8 @@ def read_type(node: YamlNode) -> TypeExpr:
             place, f"`{dtype[:40]}` is not a dtype", suggest(dtype, DTYPES) or f"dtypes are {', '.join(DTYPES)}"
         )
     if head.group(2) is None:
-        raise error_at(place, f"the type `{text[:40]}` has no dims", f"a scalar is `{dtype}[]`")
+        hint = f"dims stand in `[ ]`: `{dtype}[N, 3]`" if "(" in text else f"a scalar is `{dtype}[]`"
+        raise error_at(place, f"the type `{text[:40]}` has no dims", hint)
     return TensorType(dtype, tuple(_dims(node, text, head.end())), node.span, text)
 
 

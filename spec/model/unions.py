@@ -32,7 +32,7 @@ class Shapes:
     def check(self, node: YamlNode) -> YamlNode:
         """Refuses other shapes."""
         if shape(node) not in self.shapes:
-            fail(node.span, f"{self.what} stands here, not {kind(node)}")
+            fail(node.span, f"{self.what} belongs here, not {kind(node)}")
         return node
 
 

@@ -14,6 +14,8 @@ MOST_SHOWN = 10
 MOST_COMPARED = 1000
 """Names that a suggestion is looked for among: comparing is slow."""
 
+RULES_HINT = "  hint: rules under `weights:`, or the `path` of a node, bring keys and parameters together"
+
 
 def explain_mismatch(
     file: str, plans: Sequence[Plan], entries: Mapping[str, Entry], parameters: Mapping[str, Parameter]
@@ -52,7 +54,8 @@ def explain_mismatch(
         ],
         len(plan.misshapen),
     )
-    hint = prefix_hint(plan)
+    strange = plan.surplus and len(plan.missing) * 2 >= len(parameters)
+    hint = prefix_hint(plan) or (RULES_HINT if strange else None)
     return "\n".join([*lines, hint] if hint else lines)
 
 

@@ -459,7 +459,8 @@ def test_long_lists_are_cut(tmp_path: Path) -> None:
     wanted = parameters(**{f"layer{k}": (2,) for k in range(40)})
     save_file({f"other{k}": np.zeros(3, np.float32) for k in range(40)}, tmp_path / "w.safetensors")
     message = message_of(lambda: load_weights(tmp_path / "w.safetensors", wanted))
-    assert len(message.splitlines()) == 2 + 2 * 12
+    assert len(message.splitlines()) == 2 + 2 * 12 + 1
+    assert message.splitlines()[-1].startswith("  hint: rules under `weights:`, or the `path` of a node")
     assert message.count("... and 30 more") == 2
 
 
