@@ -6,7 +6,7 @@ known relative to the call, except those of parts, which are the same for every 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...compiler.ir import Builder, Graph, Parameter, Shapes, TensorType, Value
@@ -32,8 +32,8 @@ class Key:
 class Owned:
     """A parameter that a body owns.
 
-    ``owner`` identifies the owning node: equal for two calls of one part only. ``spans`` are the places of the calls
-    that lead to it, outermost first, and of the node itself.
+    ``parameter`` bears the path that it had in its own body. ``owner`` identifies the owning node: equal for two calls
+    of one part only. ``spans`` are the places of the calls that lead to it, outermost first, and of the node itself.
     """
 
     key: Key
@@ -46,7 +46,7 @@ class Owned:
         if self.key.absolute:
             return self
         key = self.key.under(base)
-        return Owned(key, (*caller, *self.owner), replace(self.parameter, path=key.path), (*spans, *self.spans))
+        return Owned(key, (*caller, *self.owner), self.parameter, (*spans, *self.spans))
 
     def apart(self, other: Owned) -> tuple[Span, Span]:
         """Where the ways to this parameter and to the other one part: the places of the two calls or nodes."""

@@ -80,7 +80,7 @@ def given_inputs(callee: Callee, operands: Value | None, positional: bool, span:
                 raise error_at(span, f"`{callee.name}` has no input `{key}`", hint)
         return dict(operands)
     values = operands if isinstance(operands, list) else [operands]
-    if _takes_list(callee) and not (len(values) == 1 and isinstance(values[0], list)):
+    if _takes_list(callee) and len(values) > 1:
         # The only input is a list, which may be written as one.
         values = [values]
     if len(values) > len(names):
@@ -103,7 +103,7 @@ def match_inputs(
     """
     inner = module_scope(scope, callee)
     values: dict[str, Value] = {}
-    binder = Binder(_evaluate_dims(inner), inner.symbols, scope.body.shapes, span)
+    binder = Binder(callee.name, _evaluate_dims(inner), inner.symbols, scope.body.shapes, span)
     counts: dict[str, int | None] = {}
     for name, declaration in callee.declared.items():
         value = given.get(name)
@@ -111,7 +111,7 @@ def match_inputs(
             state = "null" if name in given else "missing"
             raise error_at(span, f"`{callee.name}`: the input `{name}` is {state}", f"in: {{{name}: ...}}")
         counts[name] = _count(inner, declaration)
-        _match(binder, f"`{callee.name}`: the input `{name}`", declaration, counts[name], value)
+        _match(binder, name, declaration, counts[name], value)
         values[name] = value
 
     def make(declared: DeclaredTensor) -> TensorType:
@@ -151,14 +151,14 @@ def _count(scope: Scope, declaration: Any) -> int | None:
     return count
 
 
-def _match(binder: Binder, what: str, declaration: Any, count: int | None, value: Value) -> None:
+def _match(binder: Binder, name: str, declaration: Any, count: int | None, value: Value) -> None:
     if count is None or value is None or isinstance(value, (int, float, bool)):
-        binder.match(what, declaration.type, value)
+        binder.match(name, declaration.type, value)
         return
     if not isinstance(value, list) or len(value) != count:
-        raise error_at(binder.span, f"{what} is a list of {count}, not {describe(value)}")
+        raise error_at(binder.span, f"{binder.what(name)} is a list of {count}, not {describe(value)}")
     for at, item in enumerate(value):
-        binder.match(f"{what}[{at}]", declaration.type, item)
+        binder.match(f"{name}[{at}]", declaration.type, item)
 
 
 def _evaluate_dims(scope: Scope) -> Callable[[Formula, dict[str, AnyDim]], Value]:

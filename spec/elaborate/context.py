@@ -118,7 +118,11 @@ class ProgramBuilder:
 
     def parameters(self) -> dict[str, Parameter]:
         """Every parameter by path, in order of construction."""
-        return {path: replace(owned.parameter, path=path) for path, owned in self.owners.items()}
+        found = {}
+        for path, owned in self.owners.items():
+            loc = None if owned.parameter.loc is None else replace(owned.parameter.loc, label=path)
+            found[path] = replace(owned.parameter, path=path, loc=loc)
+        return found
 
 
 @dataclass(eq=False)

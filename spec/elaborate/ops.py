@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...compiler.ir import DType, Op, OpError, Parameter, Shape, TensorType
+from ...compiler.ir import DType, Loc, Op, OpError, Parameter, Shape, TensorType
 from ...compiler.ir.dims import decide
 from ...compiler.ir.types import check_size
 from ...compiler.ops.tensor import Tensor, number
@@ -188,6 +188,7 @@ def own_parameter(
         check_size(type)
     except ValueError as error:
         raise OpError(str(error)) from None
-    parameter = Parameter(key.path, type, init, trainable)
+    loc = Loc(scope.context.file, span.start_line, span.start_column, key.path)
+    parameter = Parameter(key.path, type, init, trainable, loc)
     scope.body.owned.append(Owned(key, owner, parameter, (span,)))
     return scope.body.parameter(key, type)

@@ -36,41 +36,52 @@ class Equation:
 class Binder:
     """Matches values with declared types; binds symbols on the way. Raises SpecError at ``span``."""
 
+    callee: str
     evaluate: Evaluate
     symbols: dict[str, AnyDim]
     shapes: Shapes
     span: Span
     equations: list[Equation] = field(default_factory=list)
 
-    def match(self, what: str, declared: TypeExpr, value: Value) -> None:
+    def what(self, name: str) -> str:
+        """What errors call an input, or an item or field of it."""
+        return f"`{self.callee}`: the input `{name}`"
+
+    def match(self, name: str, declared: TypeExpr, value: Value) -> None:
         """Compare structure, dtype and rank; note the dims. Numbers are left for `fill`."""
         if value is None or isinstance(declared, AnyType) or _is_number(value):
             return
         if isinstance(declared, RecordType):
-            self._match_record(what, declared, value)
+            self._match_record(name, declared, value)
             return
         if not isinstance(value, (Tensor, TensorType)):
-            raise error_at(self.span, f"{what} is {declared.text}, not {describe(value)}")
+            raise error_at(self.span, f"{self.what(name)} is {declared.text}, not {describe(value)}")
         type = value.type if isinstance(value, Tensor) else value
         if not dtype_matches(declared.dtype, type.dtype):
-            raise error_at(self.span, f"{what} is {declared.text}, not {type}", _cast_hint(declared, type))
-        for formula, size in self._pair(what, declared, type):
-            self.equations.append(Equation(formula, size, f"{what} is {declared.text}, given is {type}"))
+            raise error_at(self.span, f"{self.what(name)} is {declared.text}, not {type}", _cast_hint(declared, type))
+        for formula, size in self._pair(name, declared, type):
+            self.equations.append(Equation(formula, size, f"{self.what(name)} is {declared.text}, given is {type}"))
 
-    def _match_record(self, what: str, declared: RecordType, value: Value) -> None:
+    def _match_record(self, name: str, declared: RecordType, value: Value) -> None:
         if not isinstance(value, dict):
-            raise error_at(self.span, f"{what} is a record of {', '.join(declared.fields)}, not {describe(value)}")
+            raise error_at(
+                self.span, f"{self.what(name)} is a record of {', '.join(declared.fields)}, not {describe(value)}"
+            )
         if set(value) != set(declared.fields):
-            raise error_at(self.span, f"{what} is a record of {', '.join(declared.fields)}, not of {', '.join(value)}")
+            raise error_at(
+                self.span, f"{self.what(name)} is a record of {', '.join(declared.fields)}, not of {', '.join(value)}"
+            )
         for key, inner in declared.fields.items():
-            self.match(f"{what}.{key}", inner, value[key])
+            self.match(f"{name}.{key}", inner, value[key])
 
-    def _pair(self, what: str, declared: DeclaredTensor, type: TensorType) -> list[tuple[Formula, AnyDim]]:
+    def _pair(self, name: str, declared: DeclaredTensor, type: TensorType) -> list[tuple[Formula, AnyDim]]:
         dims = declared.dims
         open_at = next((at for at, dim in enumerate(dims) if isinstance(dim, EllipsisType)), None)
         fixed = len(dims) - (open_at is not None)
         if type.rank < fixed or (open_at is None and type.rank != fixed):
-            raise error_at(self.span, f"{what} is {declared.text}, given is {type}: the number of axes differs")
+            raise error_at(
+                self.span, f"{self.what(name)} is {declared.text}, given is {type}: the number of axes differs"
+            )
         if open_at is None:
             pairs = zip(dims, type.shape, strict=True)
         else:

@@ -70,6 +70,11 @@ def told(text: str, files: Files | None = None, **request: Any) -> list[str]:
     ]
 
 
+def said(text: str, files: Files | None = None, **request: Any) -> list[str]:
+    """Every mistake as `line:column message`."""
+    return [f"{_place(one)} {one.message}" for one in mistakes(text, files, **request)]
+
+
 def _place(one: Diagnostic) -> str:
     file = Path(one.span.source.name).name
     place = f"{one.span.start_line}:{one.span.start_column}"
