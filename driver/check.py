@@ -91,8 +91,8 @@ def check(name: str, load: Callable[[], Model]) -> Report:
     """Check a document as it stands, with each of its variants, and with all optional inputs given.
 
     ``name`` is how a person calls it; ``load`` opens it and may raise SpecError. A mistake that several forms share is
-    reported once. The form without a variant is left out if only variants give all required args. Of a library names and
-    references are checked.
+    reported once. The form without a variant is left out if only variants give all required args. Of a library, names
+    and references are checked.
     """
     try:
         model = load()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import netwright as nw
 import pytest
+
+import netwright as nw
 
 SPEC = """
 netwright: 1
