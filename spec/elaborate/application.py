@@ -11,7 +11,6 @@ from ...compiler.ops.elementwise import Where
 from ...compiler.ops.tensor import Tensor, apply, elementwise, number
 from .values import Value, describe
 
-
 MISSING = object()
 """Stands for an operand that is not given, where others are given by name."""
 
@@ -65,7 +64,10 @@ def way_out(value: Value) -> str:
 
 
 def apply_op(build: Builder, op: Op, given: Sequence[Value], compute: DType) -> Value:
-    """The value of an op on values of a spec; ``compute`` is the dtype of floats that nothing else says. Raises `OpError`."""
+    """The value of an op on values of a spec; ``compute`` is the dtype of floats where nothing else says it.
+
+    Raises `OpError`.
+    """
     lined = line_up(op.name, op.operands, given)
     if isinstance(op, Where) and isinstance(lined[0], Tensor):
         return F.where(lined[0], *as_operands(build, op.name, lined[1:], compute))
