@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...compiler.ir import Node
+from ...compiler.ir import DType, Node
 from .lower import LOWERINGS
 
 MOVES = frozenset(
@@ -36,8 +36,11 @@ MOVES = frozenset(
 def refusal(node: Node) -> str | None:
     """None if the emitter takes the node, else why not."""
     op = node.op
+    if op.is_composite():
+        single = all(value.type.dtype is DType.FLOAT32 for value in (*node.inputs, *node.outputs))
+        return None if single and op.name in LOWERINGS else "is decomposed"
     if op.name not in LOWERINGS:
-        return "is decomposed" if op.is_composite() else "is not known to this target"
+        return "is not known to this target"
     moves = op.name in MOVES or (op.name.startswith("scatter") and getattr(op, "mode", "") == "set")
     if not moves and any(value.type.dtype.is_half for value in (*node.inputs, *node.outputs)):
         return "NumPy computes with 16-bit floats slowly or not at all; they are storage here"

@@ -57,13 +57,16 @@ class Maker:
 
     def binary(self) -> Tensor:
         x, y = self.pick(), self.pick()
-        kind = self.draw(st.integers(0, 4))
+        kind = self.draw(st.integers(0, 5))
         if kind == 0:
             return x * 0.5 + y
         if kind == 1:
             return x - y * 0.5
         if kind == 2:
             return elementwise(self.build, Max(), x, y)
+        if kind == 5:
+            less, small = x < y, x < 0.25
+            return apply(self.build, Where(), apply(self.build, Where(), less, small, ~less), x, y)
         if kind == 3:
             return apply(self.build, Where(), x < y, x, y)
         return apply(

@@ -67,12 +67,72 @@ def truncated_quotient(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndar
 
 def select(condition: np.ndarray, x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
     """x where the condition holds, y elsewhere."""
-    if isinstance(x, np.ndarray) and np.may_share_memory(x, out):
+    sides = [np.asarray(side, out.dtype) for side in (x, y)]
+    alike = all(side.ndim == 0 or (side.shape == out.shape and side.flags.c_contiguous) for side in sides)
+    if alike and out.size >= 4096 and out.itemsize in (4, 8) and condition.shape == out.shape:
+        return select_bits(condition, *sides, out)
+    if np.may_share_memory(sides[0], out):
         np.copyto(out, y, where=np.logical_not(condition))
         return out
     np.copyto(out, y)
     np.copyto(out, x, where=condition)
     return out
+
+
+def select_bits(condition: np.ndarray, x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """x or y, bit by bit: unlike a masked copy, as fast for a ragged condition as for a smooth one."""
+    dtype = np.int32 if out.itemsize == 4 else np.int64
+    flags, result = condition.reshape(-1), out.reshape(-1).view(dtype)
+    first, second = (side.reshape(-1).view(dtype) if side.ndim else side.view(dtype) for side in (x, y))
+    for start in range(0, result.size, 32768):
+        part = slice(start, start + 32768)
+        mask = flags[part].astype(dtype)
+        np.negative(mask, out=mask)
+        other = second[part] if second.ndim else second
+        mask &= np.bitwise_xor(first[part] if first.ndim else first, other)
+        np.bitwise_xor(mask, other, out=result[part])
+    return out
+
+
+def gelu(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """x/2 (1 + erf(x / sqrt(2))) of float32, with the fit of `erf`."""
+    source, result = x.reshape(-1), out.reshape(-1)
+    for start in range(0, source.size, 32768):
+        part = source[start : start + 32768]
+        square = part * part
+        np.minimum(square, 32, out=square)
+        square *= 0.5
+        total = square * 1.4185251018261624e-07
+        for factor in (-5.668480298481882e-06, 8.763735240790993e-05, -6.197846960276365e-04, -1.9183075346518308e-04):
+            total += factor
+            total *= square
+        total += 0.10276905447244644
+        total *= square
+        total += 1.128379225730896
+        total *= 0.7071067811865476
+        gated(part, total, result[start : start + 32768])
+    return out
+
+
+def tanh_gelu(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))."""
+    source, result = x.reshape(-1), out.reshape(-1)
+    for start in range(0, source.size, 32768):
+        part = source[start : start + 32768]
+        total = part * part
+        total *= 0.044715 * 0.7978845608028654
+        total += 0.7978845608028654
+        gated(part, total, result[start : start + 32768])
+    return out
+
+
+def gated(x: np.ndarray, factor: np.ndarray, out: np.ndarray) -> None:
+    """x/2 (1 + tanh(x factor)); the factor is overwritten."""
+    factor *= x
+    np.tanh(factor, out=factor)
+    factor += 1
+    factor *= 0.5
+    np.multiply(x, factor, out=out)
 
 
 def convert(x: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -120,6 +180,6 @@ def to_bfloat16(x: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 
 KERNELS = (
-    sigmoid, erf, erf64, cube, integer_power, truncated_quotient, select, convert, truth, saturate, from_bfloat16,
-    to_bfloat16,
+    sigmoid, erf, erf64, gelu, tanh_gelu, gated, cube, integer_power, truncated_quotient, select, select_bits, convert,
+    truth, saturate, from_bfloat16, to_bfloat16,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ....compiler.ir import DType, Node, Shape, TensorType
+from ....compiler.ops.activation_smooth import Gelu
 from ....compiler.ops.elementwise import Compare
 from ..code import Array
 from ..scope import OUT, Lowering, Scope, compact
@@ -44,13 +45,16 @@ COMPARISONS = {
 }
 
 
-def apply(scope: Scope, function: str, type: TensorType, *operands: Array) -> Array:
-    """``function(*operands, out=...)``. Where all operands repeat along an axis, so does the result: lazily."""
+def apply(scope: Scope, function: str, type: TensorType, *operands: Array, kept: Array | None = None) -> Array:
+    """``function(*operands, out=...)``. Where all operands repeat along an axis, so does the result: lazily.
+
+    The function must bear that ``out`` is one of its operands, but for ``kept``.
+    """
     small = [compact(operand) for operand in operands]
     if all(operand.literal for operand in small):
         small[0] = scope.spelled(small[0])
     shape = _joint(type.shape, small)
-    reuse = [operand for operand in small if operand.dtype is type.dtype]
+    reuse = [operand for operand in small if operand.dtype is type.dtype and operand is not kept]
     template = f"{function}({', '.join(['{}'] * len(small))}, out={{}})"
     result = scope.fill(type.with_shape(shape), template, *small, OUT, reuse=reuse)
     return result if shape == type.shape else scope.lazy(result, type.shape)
@@ -81,14 +85,17 @@ def _div(scope: Scope, node: Node, x: Array, y: Array) -> Array:
 
 
 def _pow(scope: Scope, node: Node, x: Array, y: Array) -> Array:
-    """Small whole exponents multiply: NumPy's power is 100 times slower."""
-    exponent = compact(y).number
-    if x.dtype.is_float and exponent in (2, 3, 4) and not compact(x).literal:
-        name = {2: "np.square", 3: scope.kernel("cube") if exponent == 3 else "", 4: ""}[int(exponent)]
-        squared = apply(scope, name or "np.square", node.output.type, x)
-        return apply(scope, "np.square", node.output.type, squared) if exponent == 4 else squared
-    name = "np.power" if x.dtype.is_float else scope.kernel("integer_power")
-    return apply(scope, name, node.output.type, x, y)
+    """Small whole exponents multiply: NumPy's power is 100 times slower there."""
+    type, exponent = node.output.type, compact(y).number
+    if not x.dtype.is_float:
+        return apply(scope, scope.kernel("integer_power"), type, x, y)
+    if exponent == 2:
+        return apply(scope, "np.square", type, x)
+    if exponent == 3:
+        return apply(scope, scope.kernel("cube"), type, x)
+    if exponent == 4:
+        return apply(scope, "np.square", type, apply(scope, "np.square", type, x))
+    return apply(scope, "np.power", type, x, y)
 
 
 def _compare(scope: Scope, node: Node, x: Array, y: Array) -> Array:
@@ -97,12 +104,18 @@ def _compare(scope: Scope, node: Node, x: Array, y: Array) -> Array:
 
 
 def _where(scope: Scope, node: Node, condition: Array, x: Array, y: Array) -> Array:
-    return apply(scope, scope.kernel("select"), node.output.type, condition, x, y)
+    return apply(scope, scope.kernel("select"), node.output.type, condition, x, y, kept=compact(condition))
 
 
 def erf(scope: Scope, node: Node, x: Array) -> Array:
     """Another series for float64 than for float32."""
     name = "erf64" if x.dtype is DType.FLOAT64 else "erf"
+    return apply(scope, scope.kernel(name), node.output.type, x)
+
+
+def _gelu(scope: Scope, node: Node, x: Array) -> Array:
+    assert isinstance(node.op, Gelu)
+    name = "gelu" if node.op.approximate == "none" else "tanh_gelu"
     return apply(scope, scope.kernel(name), node.output.type, x)
 
 
@@ -114,4 +127,5 @@ LOWERINGS: dict[str, Lowering] = {
     "pow": _pow,
     "compare": _compare,
     "where": _where,
+    "gelu": _gelu,
 }
