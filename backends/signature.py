@@ -150,6 +150,9 @@ def _read_field(data: Mapping[str, Any], symbols: Mapping[str, Symbol]) -> Field
     source = data.get("from")
     if source is not None and not isinstance(source, dict):
         raise TypeError(f"`from` of {data['name']!r} is no mapping")
+    for key in ("image", "text", "random"):
+        if source is not None and not isinstance(source.get(key, {}), dict):
+            raise TypeError(f"{key} in `from` of {data['name']!r} is no mapping")
     return Field(_text(data["name"]), _read_type(data, symbols), limits, source)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import struct
 import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,20 @@ from .samples import random_inputs
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 MOST_PIXELS = 64_000_000
 """Pixels of the largest picture that is decoded."""
+_UNREADABLE = (
+    UnidentifiedImageError, OSError, ValueError, TypeError, OverflowError, SyntaxError, KeyError, IndexError, EOFError,
+    ZeroDivisionError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow raises for damaged pictures, and what rules for pictures cause that make no sense."""
 RANDOM = "random"
 """The value that asks for random numbers."""
+
+
+_DAMAGED = (
+    OSError, ValueError, TypeError, EOFError, KeyError, OverflowError, RuntimeError,
+    TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What numpy and zipfile raise for files that are none of theirs."""
 
 
 def read_inputs(
@@ -124,10 +138,12 @@ def _read_array(path: Path, name: str) -> np.ndarray:
             member = name if name in loaded else loaded.files[0]
             _check_member(path, loaded.zip, member)
             return np.asarray(loaded[member])
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except _DAMAGED as error:
         raise InputError(f"{path} is no array file: {error}") from error
+    except MemoryError as error:
+        raise InputError(f"{path} holds more than fits into memory") from error
 
 
 def _check_member(path: Path, archive: zipfile.ZipFile, member: str) -> None:
@@ -144,7 +160,10 @@ def _default(field: Field) -> np.ndarray:
         raise InputError(
             f"the default of {field.name!r} is the text {value[:40]!r}; give numbers: --input {field.name}="
         )
-    return np.asarray(value).astype(field.type.dtype.numpy)
+    try:
+        return np.asarray(value).astype(field.type.dtype.numpy)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"the default of {field.name!r} is no array of {field.type.dtype}: {error}") from error
 
 
 def read_picture(path: Path, field: Field) -> np.ndarray:
@@ -166,7 +185,9 @@ def read_picture(path: Path, field: Field) -> np.ndarray:
                 return prepare_picture(ImageOps.exif_transpose(opened), field)
     except InputError:
         raise
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except MemoryError as error:
+        raise InputError(f"{path} does not fit into memory") from error
+    except _UNREADABLE as error:
         raise InputError(f"{path} cannot be read as a picture: {error}") from error
 
 
@@ -194,7 +215,17 @@ def prepare_picture(picture: Image.Image, field: Field) -> np.ndarray:
 def _pair(size: Any) -> tuple[int, int]:
     """Height and width from one number or two."""
     height, width = size if isinstance(size, (list, tuple)) else (size, size)
-    return int(height), int(width)
+    height, width = int(height), int(width)
+    if height < 1 or width < 1:
+        raise ValueError(f"a picture of {height} x {width} pixels is asked for")
+    _check_pixels(width, height)
+    return height, width
+
+
+def _check_pixels(width: int, height: int) -> None:
+    """Raises InputError for a picture that would be made larger than one that is read."""
+    if width * height > MOST_PIXELS:
+        raise InputError(f"a picture of {width:,} x {height:,} pixels would be made; {MOST_PIXELS:,} are the most")
 
 
 def _resize(picture: Image.Image, size: tuple[int, int], fit: str) -> Image.Image:
@@ -204,6 +235,8 @@ def _resize(picture: Image.Image, size: tuple[int, int], fit: str) -> Image.Imag
     pick = max if fit == "shorter" else min
     factor = pick(width / picture.width, height / picture.height)
     scaled = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    # A picture that is one pixel wide and very high grows with its shorter side.
+    _check_pixels(*scaled)
     picture = picture.resize(scaled, Image.Resampling.BILINEAR)
     if fit == "shorter":
         return picture

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..backends.executable import Executable, InputError, bind_sizes
+from ..compiler.ir import Program
 from .inputs import read_inputs
+from .memory import check_memory
 from .model import nearest
 from .samples import check_symbols
 
@@ -23,15 +25,28 @@ class Ran:
     sizes: Mapping[str, int]
 
 
-def run_entry(net: Executable, entry: str, given: Mapping[str, str], seed: int, sizes: Mapping[str, int]) -> Ran:
-    """Run ``entry`` on inputs as in `read_inputs`. Raises InputError, BackendError."""
+def run_entry(
+    net: Executable,
+    entry: str,
+    given: Mapping[str, str],
+    seed: int,
+    sizes: Mapping[str, int],
+    program: Program | None = None,
+) -> Ran:
+    """Run ``entry`` on inputs as in `read_inputs`; where its program is known, not beyond this machine's memory.
+
+    Raises InputError, BackendError.
+    """
     entries = net.signature.entries
     if entry not in entries:
         raise InputError(f"no entry is called {entry!r}{nearest(entry, entries)} (there are: {', '.join(entries)})")
     promised = entries[entry]
     check_symbols([promised], sizes)
     inputs = read_inputs(promised, given, seed, sizes)
+    bound = bind_sizes(promised, {name: np.shape(array) for name, array in inputs.items()})
+    if program is not None:
+        check_memory(program, bound)
     start = time.perf_counter()
     outputs = net.run(entry, **inputs)
     seconds = time.perf_counter() - start
-    return Ran(outputs, seconds, bind_sizes(promised, {name: np.shape(array) for name, array in inputs.items()}))
+    return Ran(outputs, seconds, bound)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,11 @@ from ..backends.api import BackendError
 from ..backends.executable import InputError
 from ..backends.signature import EntrySignature
 from ..compiler.ir.dims import AnyDim, Symbol, substitute, symbols
+from .memory import gibibytes, physical_memory
 from .model import nearest
+
+_DRAWN_BYTES = 8
+"""Numbers are drawn as float64 or int64."""
 
 
 def distance(got: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
@@ -38,10 +43,16 @@ def random_inputs(entry: EntrySignature, seed: int, sizes: Mapping[str, int]) ->
     A symbol that ``sizes`` does not set is small and not 1, so that a mistaken axis shows.
     """
     chosen = choose_sizes(entry, sizes)
+    shapes = {field.name: whole_shape(field.type.shape, chosen) for field in entry.inputs}
+    need = sum(math.prod(shapes[field.name]) * _DRAWN_BYTES for field in entry.inputs)
+    room = physical_memory()
+    if room is not None and need > room:
+        at = ", ".join(f"{name} = {size}" for name, size in chosen.items())
+        raise InputError(f"random inputs with {at} need {gibibytes(need)}, this machine has {gibibytes(room)}")
     inputs: dict[str, np.ndarray] = {}
     for number, field in enumerate(entry.inputs):
         generator = np.random.default_rng([seed, number])
-        shape = whole_shape(field.type.shape, chosen)
+        shape = shapes[field.name]
         dtype = field.type.dtype
         value: Any
         if dtype.is_float:

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from ...backends.executable import Executable
+from ...compiler.ir import Program
 from ...driver.build import Build, compile_model
 from ...driver.files import check_output, write_npz
+from ...driver.memory import check_memory
 from ...driver.run import run_entry
 from ..app import command
 from ..console import progress, say, say_json, seconds_text
@@ -66,6 +68,7 @@ def run(
     typed, wanted = pairs(inputs, "--input"), sizes(dim)
     if file is not None:
         check_output(file, ".npz")
+    program: Program | None = None
     with progress(f"opening {what}") as tell:
         if Path(what).is_dir():
             if target or knobs or given or dtype or weights:
@@ -75,10 +78,12 @@ def run(
             model = open_model(what, knobs, given, dtype)
             model = model.giving(set(model.optional_inputs) & {name.partition(".")[0] for name in typed})
             show_warnings(model)
+            check_memory(model.program, wanted)
+            program = model.program
             tell(f"compiling {what}")
             net = compile_model(model, Build(target or "numpy"), weights_of(weights, seed))
         tell(f"running {what}")
-        ran = run_entry(net, entry, typed, seed, wanted)
+        ran = run_entry(net, entry, typed, seed, wanted, program)
     if file is not None:
         write_npz(file, ran.outputs)
     if json:

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -15,7 +16,10 @@ from ...compiler.ir import DType
 from .errors import WeightsError, shown
 from .tensors import Entry
 
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, RuntimeError)
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, TokenError, EOFError, ValueError, TypeError, OverflowError, OSError,
+    RuntimeError,
+)  # fmt: skip
 """What zipfile and numpy raise for archives that are damaged, encrypted, or packed in unknown ways."""
 
 
@@ -85,5 +89,7 @@ def _read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
         raise ValueError(f"an array of the unknown version {version}")
     elements = 1
     for length in shape:
+        if type(length) is not int or length < 0:
+            raise ValueError(f"an array of the shape {shape}")
         elements *= length
     return shape, dtype, file.tell() + elements * dtype.itemsize
