@@ -18,17 +18,25 @@ from rich.text import Text
 out = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\ud800-\udfff\U000e0000-\U000e0fff]"
+)
 
 
 def plain(text: str) -> str:
-    """Text from elsewhere without what moves the cursor or turns the reading direction: such characters are spelled."""
+    """Text from elsewhere; what moves the cursor, turns the reading direction or is not seen is spelled."""
     return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 
 def say(text: str = "", style: str = "") -> None:
     """A line (or lines) on standard output, as it is: no markup, no wrapping."""
     out.print(Text(plain(text), style=style), soft_wrap=True)
+
+
+def cell(text: str, style: str = "") -> Text:
+    """Text from elsewhere for a table, as it is: square brackets in it are no markup."""
+    return Text(plain(text), style=style)
 
 
 def show(what: RenderableType) -> None:

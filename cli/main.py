@@ -94,6 +94,9 @@ def main() -> None:
     A mistake of a person ends with one clear message and exit code 1. A defect of ours says that it is one; its
     traceback is shown under NETWRIGHT_DEBUG.
     """
+    # Whoever closed a stream does not want to hear it.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that lacks a letter gets another one; that is no reason to fail.

@@ -8,7 +8,7 @@ import typer
 
 from ...driver.bench import Benchmark, benchmark
 from ..app import command
-from ..console import progress, say, say_json, seconds_text, show, table
+from ..console import cell, progress, say, say_json, seconds_text, show, table
 from ..models import open_model, weights_of
 from ..options import (
     DtypeOption,
@@ -69,10 +69,10 @@ def _show(found: Benchmark) -> None:
     for timing in found.timings:
         ratio, median = found.ratio(timing), timing.median
         if median is None:
-            shown.add_row(timing.name, "-", "-", "-", "0")
+            shown.add_row(cell(timing.name), "-", "-", "-", "0")
             continue
         times = (seconds_text(median), f"{ratio:.2f}" if ratio else "-", seconds_text(min(timing.times)))
-        shown.add_row(timing.name, *times, f"{len(timing.times):,}")
+        shown.add_row(cell(timing.name), *times, f"{len(timing.times):,}")
     show(shown)
     for timing in found.timings:
         if timing.problem:

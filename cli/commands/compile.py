@@ -11,7 +11,7 @@ from ...backends.api import Options
 from ...backends.bundle import read_manifest
 from ...driver.build import Build, write_bundle
 from ..app import command
-from ..console import bytes_text, progress, say, say_json, show, table
+from ..console import bytes_text, cell, progress, say, say_json, show, table
 from ..models import open_model, show_warnings, weights_of
 from ..options import (
     DtypeOption,
@@ -59,7 +59,7 @@ def compile_(
     show_warnings(loaded)
     shown = table("file", "size", right=("size",))
     for name, facts in manifest["files"].items():
-        shown.add_row(name, bytes_text(facts["bytes"]))
+        shown.add_row(cell(name), bytes_text(facts["bytes"]))
     show(shown)
     random = "" if weights is not None else f"; weights are random (seed {seed}), give your own by --weights"
     say(f"{folder}: {manifest['name']} for {manifest['target']}{random}")

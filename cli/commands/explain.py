@@ -10,7 +10,7 @@ from ...compiler.explain import Explanation, Line
 from ...compiler.explain import explain as read_log
 from ...driver.build import Build, Weights, compile_program
 from ..app import command
-from ..console import progress, say, say_json, show, table
+from ..console import cell, progress, say, say_json, show, table
 from ..models import open_model
 from ..options import (
     DtypeOption,
@@ -59,7 +59,7 @@ def explain(
 def _show(found: Explanation, everything: bool) -> None:
     counts = table("pass", "rewritten", "refused", right=("rewritten", "refused"))
     for name, kinds in found.counts.items():
-        counts.add_row(name, *(f"{kinds[kind]:,}" if kinds[kind] else "" for kind in ("rewritten", "refused")))
+        counts.add_row(cell(name), *(f"{kinds[kind]:,}" if kinds[kind] else "" for kind in ("rewritten", "refused")))
     show(counts)
     say()
     for kind in ("rewritten", "refused"):

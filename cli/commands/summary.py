@@ -9,7 +9,7 @@ import typer
 from ...compiler.summary import EntrySummary, Summary
 from ...driver.summary import summary_of
 from ..app import command
-from ..console import bytes_text, count, plain, progress, say, say_json, scaled, show, table
+from ..console import bytes_text, cell, count, progress, say, say_json, scaled, show, table
 from ..models import open_model, show_warnings
 from ..options import DtypeOption, JsonOption, ModelArgument, SetOption, SizeOption, WithOption, sizes
 
@@ -49,9 +49,9 @@ def _show(entry: EntrySummary, several: bool) -> None:
     for group in entry.groups[:_MOST_ROWS]:
         own = group.parameters + group.buffers
         shown.add_row(
-            plain(group.label).replace("[", r"\["),
-            group.op,
-            group.output.replace("[", r"\["),
+            cell(group.label),
+            cell(group.op),
+            cell(group.output),
             count(own) if own else "",
             scaled(group.macs) if group.macs else "",
         )

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ...driver.tour import EXPORTED, Row, Stop, Target, targets, tour
 from ..app import command
-from ..console import bytes_text, progress, say, say_json, seconds_text, show, table
+from ..console import bytes_text, cell, progress, say, say_json, seconds_text, show, table
 from ..options import JsonOption
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
@@ -77,11 +77,11 @@ def _show(found: list[Row]) -> None:
         previous = row.model
         target = "onnx file, by itself" if row.target == EXPORTED else row.target
         if row.problem:
-            shown.add_row(name, target, "[red]no[/]", "-", "-", "-")
+            shown.add_row(cell(name), cell(target), "[red]no[/]", "-", "-", "-")
             continue
         agrees = "[green]yes[/]" if row.agrees else "[red]no[/]"
         numbers = (f"{row.error:.1e}", seconds_text(row.seconds), bytes_text(row.size))
-        shown.add_row(f"[bold]{name}[/]", target, agrees, *numbers)
+        shown.add_row(cell(name, "bold"), cell(target), agrees, *numbers)
     say()
     show(shown)
     say()

@@ -9,7 +9,7 @@ import typer
 
 from ...driver.verify import Verification, verify_model
 from ..app import command
-from ..console import plain, progress, say, say_json, show, table
+from ..console import cell, progress, say, say_json, show, table
 from ..models import open_model, weights_of
 from ..options import (
     DtypeOption,
@@ -67,7 +67,7 @@ def _show(found: Verification) -> None:
         words = "[green]yes[/]" if outcome.passed else "[red]no[/]"
         failed = math.isinf(outcome.max_relative_error)
         errors = ("-", "-") if failed else (f"{outcome.max_relative_error:.1e}", f"{outcome.max_absolute_error:.1e}")
-        shown.add_row(outcome.target, words, *errors, plain(outcome.worst_output).replace("[", r"\["))
+        shown.add_row(cell(outcome.target), words, *errors, cell(outcome.worst_output))
     show(shown)
     for outcome in found.outcomes:
         if outcome.problem:

@@ -11,7 +11,7 @@ import typer
 from ...spec.weights import FileReport, match_report, open_tensors
 from ...spec.weights.errors import shape_text
 from ..app import SETTINGS, epilog
-from ..console import count, fail, plain, progress, say, say_json, show, table
+from ..console import cell, count, fail, progress, say, say_json, show, table
 from ..models import open_model
 from ..options import DtypeOption, JsonOption, SetOption, UsageError, WithOption
 
@@ -32,7 +32,7 @@ def inspect(file: FileArgument, everything: AllOption = False, json: JsonOption 
         return
     shown = table("key", "dtype", "shape")
     for entry in entries if everything else entries[:_MOST_ROWS]:
-        shown.add_row(*(plain(cell).replace("[", r"\[") for cell in (entry.key, entry.stored, shape_text(entry.shape))))
+        shown.add_row(*(cell(text) for text in (entry.key, entry.stored, shape_text(entry.shape))))
     show(shown)
     _more(len(entries), everything)
     elements = sum(math.prod(entry.shape) for entry in entries)
@@ -101,7 +101,7 @@ def _show(report: FileReport, everything: bool) -> None:
     mapping = list(_mapping(report).items())
     shown = table("parameter", "keys")
     for path, keys in mapping if everything else mapping[:_MOST_ROWS]:
-        shown.add_row(plain(path).replace("[", r"\["), plain(" + ".join(keys)).replace("[", r"\["))
+        shown.add_row(cell(path), cell(" + ".join(keys)))
     show(shown)
     _more(len(mapping), everything)
     below = f" below {report.prefix}" if report.prefix else ""

@@ -12,7 +12,7 @@ from ...driver.summary import summary_of
 from ...driver.zoo import ZooRow, knobs, rows, size
 from ...spec.zoo_index import PREFIX
 from ..app import command
-from ..console import bytes_text, count, plain, progress, say, say_json, scaled, show, table
+from ..console import bytes_text, cell, count, progress, say, say_json, scaled, show, table
 from ..options import JsonOption
 
 
@@ -39,16 +39,16 @@ def _list(json: bool) -> None:
         return
     shown = table("name", "parameters", "what it is", right=("parameters",))
     for family, members in groupby(found, key=lambda row: row.family):
-        shown.add_row(f"[bold cyan]{family}[/]", "", "")
+        shown.add_row(cell(family, "bold cyan"), "", "")
         first: ZooRow | None = None
         for row in members:
             numbers = "library" if row.parameters is None else count(row.parameters)
-            words = plain(row.problem.partition("\n")[0] or row.summary).replace("[", r"\[")
+            words = cell(row.problem.partition("\n")[0] or row.summary)
             if first is not None and row.document == first.document and not row.problem:
-                words = f"[dim]as {first.name}[/]"
+                words = cell(f"as {first.name}", "dim")
             else:
                 first = row
-            shown.add_row(f"  {row.name}", "" if row.problem else numbers, words)
+            shown.add_row(cell(f"  {row.name}"), "" if row.problem else numbers, words)
     show(shown)
     say(f"{total} names. One by itself: netwright zoo NAME; to use it: zoo:NAME", style="dim")
 
@@ -112,8 +112,8 @@ def _signature(model: Model) -> None:
         for place in range(min(max(len(inputs), len(outputs)), 12)):
             left = inputs[place] if place < len(inputs) else ("", "")
             right = outputs[place] if place < len(outputs) else ("", "")
-            cells = [plain(cell).replace("[", r"\[") for cell in (*left, *right)]
-            shown.add_row("" if place else entry.name, *cells)
+            cells = [cell(text) for text in (*left, *right)]
+            shown.add_row(cell("" if place else entry.name), *cells)
     say()
     show(shown)
     if model.optional_inputs:
@@ -128,7 +128,7 @@ def _knobs(model: Model) -> None:
     shown = table("--set", "default", "")
     for knob in args:
         default = "required" if knob.default is None else knob.default
-        shown.add_row(knob.name, plain(default).replace("[", r"\["), plain(knob.doc).replace("[", r"\["))
+        shown.add_row(cell(knob.name), cell(default), cell(knob.doc))
     show(shown)
     say()
 
