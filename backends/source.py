@@ -87,7 +87,8 @@ def check_source(text: str, allowed: Vocabulary) -> ast.Module:
 def _fault(node: ast.AST, allowed: Vocabulary) -> str:
     for name in _imported(node):
         if name not in allowed.imports:
-            return f"imports {name.replace(':', ' ')!r}"
+            module, colon, taken = name.partition(":")
+            return f"imports {taken} from {module}" if colon else f"imports {module!r}"
     if isinstance(node, ast.Attribute) and node.attr not in allowed.words:
         return f"touches the attribute {node.attr}"
     if isinstance(node, ast.Name) and node.id not in allowed.builtins:
