@@ -145,8 +145,7 @@ def _check_inputs(promised: signature.EntrySignature, given: Mapping[str, Any]) 
             if not _converts(array.dtype, wanted.kind):
                 raise InputError(f"input {field.name!r} is {array.dtype}, not {wanted}")
             array = _converted(field.name, array, wanted)
-        if array.ndim != field.type.rank:
-            raise InputError(f"input {field.name!r} has the shape {array.shape}, wanted is {field.type}")
+        _check_rank(field, array.shape)
         if field.range is not None and array.size:
             low, high = field.range
             least, most = array.min(), array.max()
@@ -173,8 +172,15 @@ def _converted(name: str, array: np.ndarray, wanted: DType) -> np.ndarray:
     return array.astype(wanted.numpy)
 
 
+def _check_rank(field: signature.Field, shape: tuple[int, ...]) -> None:
+    if len(shape) != field.type.rank:
+        raise InputError(f"input {field.name!r} has the shape {shape}, wanted is {field.type}")
+
+
 def bind_sizes(promised: signature.EntrySignature, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     """The value of each symbol from the shapes of the inputs. Raises `InputError` where they do not fit."""
+    for field in promised.inputs:
+        _check_rank(field, shapes[field.name])
     sizes: dict[str, int] = {}
     pairs = [
         (field.name, axis, wanted, shapes[field.name][axis])
@@ -196,14 +202,20 @@ def bind_sizes(promised: signature.EntrySignature, shapes: Mapping[str, tuple[in
             progress = True
     for name, axis, wanted, size in pairs:
         if substitute(wanted, sizes) != size:
-            known = ", ".join(f"{symbol} = {value}" for symbol, value in sizes.items())
-            need = f"{wanted} = {substitute(wanted, sizes)}" if known and str(wanted) != str(size) else str(wanted)
-            raise InputError(f"axis {axis} of {name!r} is {size}; it must be {need}" + (f" ({known})" if known else ""))
+            raise InputError(f"axis {axis} of {name!r} is {size}; it must be {_derived(wanted, sizes)}")
     for left, right, where in promised.guards:
         a, b = substitute(left, sizes), substitute(right, sizes)
         if a != b:
             raise InputError(f"{left} = {a} and {right} = {b} must be equal" + (f" ({where})" if where else ""))
     return sizes
+
+
+def _derived(wanted: AnyDim, sizes: Mapping[str, int]) -> str:
+    """A size as the spec writes it, with what it is for these sizes: `28`, or `2*N = 6 (N = 3)`."""
+    if isinstance(wanted, int):
+        return str(wanted)
+    known = ", ".join(f"{symbol} = {value}" for symbol, value in sizes.items())
+    return f"{wanted} = {substitute(wanted, sizes)} ({known})"
 
 
 def _check_range(name: str, axis: int, symbol: Symbol, value: int, wanted: AnyDim) -> None:

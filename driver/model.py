@@ -91,7 +91,8 @@ def load(
 
     ``given`` are optional inputs that will be given, ``dtype`` is what to compute in, ``dims`` fixes dimensions.
 
-    Raises SpecError: every mistake with file, line and column.
+    Raises SpecError for what cannot be read: every mistake with file, line and column. Mistakes of meaning (names,
+    shapes, args) are told in the same way when the model is first used; `lower` tells them at once.
     """
     if not isinstance(model, (str, Path)):
         raise TypeError(f"a model is a path or 'zoo:NAME', not {type(model).__name__}")
