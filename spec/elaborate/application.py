@@ -86,6 +86,18 @@ def apply_op(build: Builder, op: Op, given: Sequence[Value], compute: DType) -> 
     return dict(zip(op.results, result, strict=True)) if op.results else result
 
 
+def as_tensors(build: Builder, value: Value, compute: DType) -> Value:
+    """The value with each number made a tensor: bool, int64, or a float of the compute dtype."""
+    if isinstance(value, list):
+        return [as_tensors(build, item, compute) for item in value]
+    if isinstance(value, dict):
+        return {key: as_tensors(build, item, compute) for key, item in value.items()}
+    if isinstance(value, (bool, int, float, Dim)):
+        kind = DType.BOOL if isinstance(value, bool) else compute if isinstance(value, float) else DType.INT64
+        return number(build, value, kind)
+    return value
+
+
 def as_operands(build: Builder, what: str, values: Sequence[Value], compute: DType) -> list[Any]:
     """Tensors and numbers, as arithmetic takes them. Raises `OpError` for others.
 

@@ -9,17 +9,18 @@ from typing import Any
 from ...compiler.ir import AnyDim, Dim, DType, Entry, Graph, Loc, OpError, Port, State, Symbol, TensorType, Value
 from ...compiler.ir.dims import symbols as symbols_of
 from ...compiler.ir.types import check_size
-from ...compiler.ops.tensor import Tensor, full, number
+from ...compiler.ops.tensor import Tensor, full
 from ..diagnostics import Collector, SpecError, error_at
 from ..model.formulas import Formula
 from ..model.types import AnyType, RecordType, TypeExpr
 from ..source import Span
+from .application import as_tensors
 from .body import Body, Key
 from .context import MOST_VALUES, Context
 from .fields import read_value
 from .inputs import check_bounds, input_source, whole
 from .nodes import run_module
-from .scope import Scope
+from .scope import Ref, Scope
 from .symbols import bound_symbols, entry_symbols
 from .types import check_number, tensor_type
 from .values import POISON, describe, flatten
@@ -182,7 +183,8 @@ class EntryBuilder:
                     updates.append(path)
                     updated.append(tensor.value)
             elif value is not None:
-                for path, tensor in flatten(name, _as_tensors(scope, name, value, span)):
+                _check_output(name, value, span)
+                for path, tensor in flatten(name, as_tensors(scope.body.build, value, scope.compute)):
                     names.append(path)
                     values.append(tensor.value)
         if len(names) + len(updates) > MOST_VALUES:
@@ -223,18 +225,13 @@ class EntryBuilder:
             return tensor if tensor.shape == wanted.shape else tensor.reshape(*wanted.shape)
 
 
-def _as_tensors(scope: Scope, name: str, value: Any, span: Span) -> Any:
-    """An output whose numbers are tensors. Raises SpecError for texts."""
-    if isinstance(value, list):
-        return [_as_tensors(scope, f"{name}.{at}", item, span) for at, item in enumerate(value)]
-    if isinstance(value, dict):
-        return {key: _as_tensors(scope, f"{name}.{key}", item, span) for key, item in value.items()}
-    if isinstance(value, (bool, int, float, Dim)):
-        kind = DType.BOOL if isinstance(value, bool) else scope.compute if isinstance(value, float) else DType.INT64
-        return number(scope.body.build, value, kind)
-    if value is None or isinstance(value, Tensor):
-        return value
-    raise error_at(span, f"the output `{name}` is a text, not a tensor")
+def _check_output(name: str, value: Any, span: Span) -> None:
+    """Raises SpecError for texts."""
+    if isinstance(value, (list, dict)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_output(f"{name}.{key}", item, span)
+    elif isinstance(value, (str, Ref)):
+        raise error_at(span, f"the output `{name}` is a text, not a tensor")
 
 
 def _unless_default(initial: float, declaration: Any, type: TensorType) -> float:

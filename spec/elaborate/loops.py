@@ -14,6 +14,7 @@ from ...compiler.ops.tensor import Tensor, apply, full
 from ..diagnostics import error_at, suggest
 from ..model.nodes import Scan as ScanDecl
 from ..source import Span
+from .application import as_tensors
 from .body import Body
 from .calls import Callee, RunModule, call, match_inputs
 from .context import MOST_NODES
@@ -94,10 +95,10 @@ def scan(
     check_carry(carry, outputs, span)
     axis = _axis(scope, declaration)
     over = {name: scope.operand(operand) for name, operand in (declaration.over or {}).items()}
-    with scope.errors_at(span):
-        sequences = {name: map_leaves(value, lambda t: _to_front(t, axis)) for name, value in over.items()}
     for name, value in over.items():
-        _check_sequence(name, value, declaration)
+        _check_sequence(name, value, axis, declaration)
+    with scope.errors_at(span):
+        sequences = {name: map_leaves(value, lambda t: F.move_axis(t, axis, 0)) for name, value in over.items()}
     steps = Steps(
         _length(scope, declaration, sequences, span),
         axis,
@@ -152,19 +153,20 @@ def _length(scope: Scope, declaration: ScanDecl, sequences: Mapping[str, Value],
     return walked[0]
 
 
-def _check_sequence(name: str, value: Value, declaration: ScanDecl) -> None:
-    """What is walked over is made of tensors. Raises SpecError."""
+def _check_sequence(name: str, value: Value, axis: int, declaration: ScanDecl) -> None:
+    """What is walked over is made of tensors that have the axis. Raises SpecError."""
     if isinstance(value, (list, dict)):
         for item in value.values() if isinstance(value, dict) else value:
-            _check_sequence(name, item, declaration)
-    elif value is not None and not isinstance(value, Tensor):
-        assert declaration.over is not None
-        span = declaration.over.key_span(name)
+            _check_sequence(name, item, axis, declaration)
+        return
+    if value is None:
+        return
+    assert declaration.over is not None
+    span = declaration.over.key_span(name)
+    if not isinstance(value, Tensor):
         raise error_at(span, f"`over` walks along tensors, `{name}` is {describe(value)}", "give it with `in`")
-
-
-def _to_front(tensor: Tensor, axis: int) -> Tensor:
-    return F.move_axis(tensor, axis, 0)
+    if axis >= value.rank:
+        raise error_at(span, f"`over` walks along axis {axis}, `{name}` is {value.type}")
 
 
 def _row(tensor: Tensor) -> TensorType:
@@ -200,7 +202,10 @@ class _Loop:
         region.place(self.span, self.label)
         value = call(region, self.callee, {**constants, **carried, **rows}, self.span, self.label, self.run)
         region.place(self.span, self.label)
-        fields = {next(iter(carried), "value"): value} if outputs is None else value
+        fields = dict({next(iter(carried), "value"): value} if outputs is None else value)
+        for name in fields.keys() - carried.keys():
+            fields[name] = as_tensors(body.build, fields[name], self.scope.compute)
+        self._check_stacked(carried, fields)
         self._check_types(carried, fields)
         if lengths is not None and index is not None:
             fields = self._masked(fields, carried, index < lengths)
@@ -229,6 +234,16 @@ class _Loop:
         )
         self.scope.place(self.span, self.label)
         return self._result(apply(self.scope.body.build, op, operands, regions=(graph,)), fields, outputs)
+
+    def _check_stacked(self, carried: Mapping[str, Value], fields: Mapping[str, Value]) -> None:
+        """Results that are not carried are tensors with room for the axis."""
+        for name, value in fields.items():
+            if name in carried:
+                continue
+            for tensor in leaves(value):
+                if tensor.rank < self.steps.axis:
+                    message = f"`{name}` is {tensor.type}, which cannot be stacked along axis {self.steps.axis}"
+                    raise error_at(self.span, message)
 
     def _check_types(self, carried: Mapping[str, Value], fields: Mapping[str, Value]) -> None:
         for name, before in carried.items():

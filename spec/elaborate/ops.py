@@ -151,7 +151,7 @@ def _run_layer(
         key = _key(site, layer, spec.name, base, each)
         site.used[spec.name] = (key, type)
         tensor = own_parameter(scope, key, type, spec.init, spec.trainable, site.owner, site.span)
-        parameters[spec.name] = tensor.cast(compute or scope.compute) if tensor.dtype.is_float else tensor
+        parameters[spec.name] = tensor.cast(scope.compute) if tensor.dtype.is_float else tensor
     for name, value in given.items():
         if value is not None:
             raise OpError(f"{layer.name}: it has no parameter `{name}` with these fields")
@@ -159,7 +159,9 @@ def _run_layer(
         if name not in layer.owned:
             hint = suggest(name, layer.owned) or f"its parameters: {', '.join(layer.owned)}"
             raise error_at(site.span, f"`{layer.name}` has no parameter `{name}` to place", hint)
-    return Named(layer.lower(build, *tensors, **parameters), parameters)
+    # Other nodes see the parameters in the dtype that everything has.
+    inside = {name: t.cast(compute) if compute and t.dtype.is_float else t for name, t in parameters.items()}
+    return Named(layer.lower(build, *tensors, **inside), parameters)
 
 
 def _may_be(shape: Shape, wanted: Shape) -> bool:

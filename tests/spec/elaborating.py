@@ -71,7 +71,7 @@ def told(text: str, files: Files | None = None, **request: Any) -> list[str]:
 
 
 def said(text: str, files: Files | None = None, **request: Any) -> list[str]:
-    """Every mistake as `line:column message`."""
+    """Every mistake as `line:column message`, without hints."""
     return [f"{_place(one)} {one.message}" for one in mistakes(text, files, **request)]
 
 
