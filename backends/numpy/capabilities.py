@@ -37,8 +37,10 @@ def refusal(node: Node) -> str | None:
     """None if the emitter takes the node, else why not."""
     op = node.op
     if op.is_composite():
+        if op.name not in LOWERINGS:
+            return f"NumPy has no form of {op.name} of its own"
         single = all(value.type.dtype is DType.FLOAT32 for value in (*node.inputs, *node.outputs))
-        return None if single and op.name in LOWERINGS else "is decomposed"
+        return None if single else f"{op.name} has a form of its own in float32 only"
     if op.name not in LOWERINGS:
         return "is not known to this target"
     moves = op.name in MOVES or (op.name.startswith("scatter") and getattr(op, "mode", "") == "set")
