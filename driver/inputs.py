@@ -61,7 +61,7 @@ def read_inputs(
     for name, field in fields.items():
         if name not in values and name not in given and "default" in (field.source or {}):
             values[name] = _default(field)
-    known = {**(sizes or {}), **_bound(entry, values)}
+    known = {**(sizes or {}), **known_sizes(entry, values)}
     drawn = random_inputs(entry, seed, {s.name: known[s.name] for s in entry.symbols if s.name in known})
     for name, field in fields.items():
         if name in values:
@@ -84,7 +84,7 @@ def _uniform(drawn: np.ndarray, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).random(drawn.shape).astype(drawn.dtype)
 
 
-def _bound(entry: EntrySignature, values: Mapping[str, np.ndarray]) -> dict[str, int]:
+def known_sizes(entry: EntrySignature, values: Mapping[str, np.ndarray]) -> dict[str, int]:
     """The symbols that the shapes of some inputs settle; what contradicts is left to whoever checks them."""
     known: dict[str, int] = {}
     for _ in entry.symbols:

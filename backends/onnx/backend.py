@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -118,10 +119,16 @@ class OnnxBackend(Backend):
         data = path.with_name(path.name + ".data")
         places = _places(types, data.name, outside)
         model, _ = _model(program, entry, settings, places)
-        # The data first: a model never stands beside data that it does not belong to.
-        if places:
-            _replace(data, partial(_write_weights, places, types, weights))
-        _replace(path, partial(_write_model, model, weights))
+        with ExitStack() as stack:
+            # All is written before anything is replaced, and a model never stands beside data of another one.
+            written = [(path, stack.enter_context(_aside(path, partial(_write_model, model, weights))))]
+            if places:
+                written.insert(
+                    0, (data, stack.enter_context(_aside(data, partial(_write_weights, places, types, weights))))
+                )
+                path.unlink(missing_ok=True)
+            for final, aside in written:
+                os.replace(aside, final)
 
 
 def export_entry(
@@ -174,18 +181,22 @@ def _write_weights(
     outside_file.write(file, places, types, weights.__getitem__)
 
 
-def _replace(path: Path, write: Any) -> None:
-    """Write a file aside and rename it. Raises `BackendError`; nothing is left behind then."""
+@contextmanager
+def _aside(path: Path, write: Callable[[BinaryIO], None]) -> Iterator[Path]:
+    """A file beside ``path`` with what ``write`` writes, for the block to rename; gone after it otherwise.
+
+    Raises `BackendError`, also for what the system refuses in the block.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        aside = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
                 write(file)
-            os.chmod(aside, 0o644)
-            os.replace(aside, path)
-        except BaseException:
-            os.unlink(aside)
-            raise
+            aside.chmod(0o644)
+            yield aside
+        finally:
+            aside.unlink(missing_ok=True)
     except OSError as error:
         raise BackendError(f"cannot write {path}: {error}") from error

@@ -37,6 +37,26 @@ NPY = {
 }
 
 
+STATES = """
+netwright: 1
+name: kept
+inputs: {x: 'float[N, 2]', y: 'float[M, 2]'}
+state:
+  b: {type: 'float[M, 2]', initial: 0}
+  a: {type: 'float[N, 2]', initial: 0}
+graph:
+  - {name: t, value: b + y}
+  - {name: u, value: a + x}
+outputs: {b: t, a: u}
+entries:
+  one:
+    inputs: {x: 'float[N, 2]'}
+    graph:
+      - {name: u, value: a + x}
+    outputs: {a: u}
+"""
+
+
 def of(field: Field) -> EntrySignature:
     return EntrySignature("main", (field,), (), (), (), (), ())
 
@@ -125,24 +145,15 @@ def test_random_inputs_are_counted_before_they_are_drawn() -> None:
 
 def test_a_refused_call_makes_no_state(tmp_path: Path) -> None:
     path = tmp_path / "kept.yaml"
-    path.write_text("""
-netwright: 1
-name: kept
-inputs: {x: 'float[N, 2]', y: 'float[M, 2]'}
-state: {a: 'float[N, 2]'}
-graph:
-  - {name: s, value: a + x}
-outputs: {s: s, y: y}
-entries:
-  keep:
-    inputs: {x: 'float[N, 2]'}
-    graph:
-      - {name: t, value: a + x}
-    outputs: {t: t}
-    update: {a: t}
-""")
+    path.write_text(STATES)
     net = nw.compile(path)
-    net.run("keep", x=np.ones((3, 2), np.float32))
+
+    def ones(size: int) -> np.ndarray:
+        return np.ones((size, 2), np.float32)
+
+    net.run("one", x=ones(3))
     with pytest.raises(InputError, match="reset"):
-        net.run("keep", x=np.ones((4, 2), np.float32))
-    assert net.run("keep", x=np.ones((3, 2), np.float32))["t"].tolist() == [[2.0, 2.0]] * 3
+        net.run("main", x=ones(4), y=ones(5))
+    assert list(net.states) == ["a"]
+    net.run("main", x=ones(3), y=ones(2))
+    assert net.states["b"].shape == (2, 2)
