@@ -35,6 +35,9 @@ SHAPES = [
     (2, 3, 3, 1, (8, 8), (3, 3), (1, 1), (-1, 2), (-2, 0), (1, 1)),
     (2, 6, 6, 6, (10, 9), (3, 3), (2, 1), (1, 1), (1, 1), (1, 1)),
     (1, 6, 6, 6, (10, 9), (3, 3), (1, 1), (-1, 0), (1, 2), (2, 1)),
+    (2, 3, 3, 3, (11,), (4,), (1,), (2,), (1,), (1,)),
+    (2, 3, 3, 3, (5, 6, 7), (2, 3, 2), (1, 1, 1), (1, 0, 1), (0, 1, 1), (1, 1, 2)),
+    (2, 3, 3, 3, (5, 6, 7), (2, 3, 2), (2, 1, 3), (1, 0, 1), (0, 1, 1), (1, 1, 2)),
 ]
 
 
@@ -54,8 +57,8 @@ def test_convolution_in_tiles_of_any_size(case: Any, budget: int, monkeypatch: p
     out = np.empty_like(wanted)
     if groups == channels:
         shape = (batch, channels, *(n + a + b for n, a, b in zip(sizes, low, high, strict=True)))
-        padded, points = np.empty(shape, np.float32), int(np.prod(out.shape[2:]))
-        products = np.empty(points * max(1, min(channels, budget // points)), np.float32)
+        padded, points = np.empty(shape, np.float32), int(np.prod(shape[2:]))
+        products = np.empty(2 * points * max(1, min(channels, budget // points)), np.float32)
         conv.depthwise_conv(x, w, stride, low, high, dilation, padded, products, out)
     else:
         facts = (batch, channels * int(np.prod(kernel)), out.shape[2], int(np.prod(out.shape[3:])))

@@ -302,6 +302,29 @@ def test_no_steps_give_the_first_carries(tmp_path: Path) -> None:
     np.testing.assert_array_equal(net(xs=np.zeros((1, 2, COLUMNS)), start=start)["y1"], np.tanh(start))
 
 
+def test_a_loop_may_end_early(tmp_path: Path) -> None:
+    def make(build: Builder, xs: Tensor, start: Tensor) -> list[Tensor]:
+        def body(inner: Builder, total: Tensor, x: Tensor) -> list[Tensor]:
+            total = total + x
+            return [total, total * 2, x, apply(inner, ReduceMax(), total) > 3.0]
+
+        found: list[Tensor] = []
+        for reverse in (False, True):
+            op = Scan(carries=1, length=xs.shape[0], reverse=reverse, until=True)
+            found += apply(build, op, [start, xs], regions=(graph_of([start.type, start.type], body),))
+        return found
+
+    types = [TensorType(DType.FLOAT32, (symbol("T"), 3)), TensorType(DType.FLOAT32, (3,))]
+    graph = graph_of(types, make)
+    net = module(program_of(entry_of(graph, ["xs", "start"])), tmp_path).connect(())
+    start = np.zeros(3, np.float32)
+    for xs in (np.ones((6, 3)), np.full((2, 3), 0.5), np.full((1, 3), 9.0), np.arange(15).reshape(5, 3) * 0.5):
+        xs = xs.astype(np.float32)
+        wanted = evaluate(graph, [xs, start], {"T": len(xs)})
+        for found, right in zip(net(xs=xs, start=start).values(), wanted, strict=True):
+            np.testing.assert_array_equal(found, right)
+
+
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 6), st.integers(0, 300)), max_size=30))
 def test_buffers_in_use_together_do_not_overlap(rows: list[tuple[int, int, int]]) -> None:
     table = tuple((first, first + length, size) for first, length, size in rows)

@@ -95,8 +95,8 @@ def conv(
 
 
 def depthwise_products(channels: int, points: int) -> int:
-    """The elements of the products of one tile of channels."""
-    return max(1, min(channels, 65536 // max(1, points))) * points
+    """The elements of two sums for a tile of channels with so many padded points each."""
+    return 2 * max(1, min(channels, 65536 // max(1, points))) * points
 
 
 def depthwise_conv(
@@ -111,26 +111,52 @@ def depthwise_conv(
     out: np.ndarray,
 ) -> np.ndarray:
     """x [N, C, *spatial], each channel convolved with its own w [C, 1, *kernel], into out [N, C, *sizes]."""
-    sizes = out.shape[2:]
     if padded is not None:
         whole, inside, x = framed(x.shape[0], x, low, high, padded.reshape(-1))
         np.copyto(inside, x)
         x = whole
-    points = max(1, math.prod(sizes))
-    step = max(1, products.size // points)
-    weights = w.reshape(w.shape[0], -1, *(1 for _ in sizes))
+    step = products.size // 2 // max(1, math.prod(x.shape[2:]))
     for image in range(x.shape[0]):
         for channel in range(0, x.shape[1], step):
-            source, target = x[image, channel : channel + step], out[image, channel : channel + step]
-            product = products[: target.size].reshape(target.shape)
-            for tap, place in enumerate(np.ndindex(*w.shape[2:])):
-                starts = [at * apart for at, apart in zip(place, dilation)]
-                seen = [slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, sizes, stride)]
-                factor = weights[channel : channel + step, tap]
-                np.multiply(source[(slice(None), *seen)], factor, out=product if tap else target)
-                if tap:
-                    np.add(target, product, out=target)
+            part = slice(channel, channel + step)
+            if all(each == 1 for each in stride):
+                shifted_lines(x[image, part], w[part, 0], dilation, products, out[image, part])
+            else:
+                shifted_products(x[image, part], w[part, 0], stride, dilation, products, out[image, part])
     return out
+
+
+def shifted_lines(x: np.ndarray, w: np.ndarray, dilation: tuple, products: np.ndarray, out: np.ndarray) -> None:
+    """Channels [C, *spatial] convolved with a stride of 1, each as one long line.
+
+    A shift along the line is a shift in all axes; what crosses an edge lands between the rows that are kept. The taps
+    of one column of the kernel are summed at once.
+    """
+    length = sum((size - 1) * (step // x.itemsize) for size, step in zip(out.shape[1:], x.strides[1:])) + 1
+    total, more = (products[k * len(x) * length :][: len(x) * length].reshape(len(x), length) for k in (0, 1))
+    taps = tuple(step * apart for step, apart in zip(x.strides[1:], dilation))
+    rows = "ijk"[: w.ndim - 2]
+    for tap in range(w.shape[-1]):
+        strides = (x.strides[0], *taps[:-1], x.itemsize)
+        seen = np.ndarray((*w.shape[:-1], length), x.dtype, x, tap * taps[-1], strides)
+        np.einsum(f"c{rows}l,c{rows}->cl", seen, w[..., tap], out=more if tap else total)
+        if tap:
+            np.add(total, more, out=total)
+    np.copyto(out, np.ndarray(out.shape, x.dtype, total, 0, (total.strides[0], *x.strides[1:])))
+
+
+def shifted_products(
+    x: np.ndarray, w: np.ndarray, stride: tuple, dilation: tuple, products: np.ndarray, out: np.ndarray
+) -> None:
+    """Channels [C, *spatial] convolved with any stride: one product for each tap, added up."""
+    product = products[: out.size].reshape(out.shape)
+    for number, tap in enumerate(np.ndindex(*w.shape[1:])):
+        starts = [at * apart for at, apart in zip(tap, dilation)]
+        seen = [slice(a, a + (n - 1) * step + 1, step) for a, n, step in zip(starts, out.shape[1:], stride)]
+        factor = w[(slice(None), *tap)].reshape(-1, *(1 for _ in starts))
+        np.multiply(x[(slice(None), *seen)], factor, out=product if number else out)
+        if number:
+            np.add(out, product, out=out)
 
 
 def conv_phases(w: np.ndarray, before: tuple, low: tuple, dilation: tuple, steps: tuple, groups: int) -> tuple:
@@ -195,6 +221,6 @@ def phase_conv(
 
 
 KERNELS = (
-    conv_tile, conv_columns, conv_padded, framed, windows, conv, depthwise_products, depthwise_conv, conv_phases,
-    phase_conv,
+    conv_tile, conv_columns, conv_padded, framed, windows, conv, depthwise_products, depthwise_conv, shifted_lines,
+    shifted_products, conv_phases, phase_conv,
 )  # fmt: skip

@@ -104,9 +104,9 @@ def _depthwise(scope: Scope, op: Conv, x: Array, w: Array, type: TensorType) -> 
     """One filter for each channel: shifted products, added up."""
     low, high = _sides(op)
     padded: Buffer | str = "None"
-    if any(low) or any(high):
+    if any(low) or any(high) or not x.packed:
         padded = Buffer(x.dtype, (*x.shape[:2], *_grown(x, low, high)))
-    facts = (x.shape[1], product(type.shape[2:]))
+    facts = (x.shape[1], product(_grown(x, low, high)))
     products = Buffer(x.dtype, (Computed(scope.kernel("depthwise_products"), facts),))
     name = f"{scope.kernel('depthwise_conv')}({{}}, {{}}, {op.stride}, {low}, {high}, {op.window_dilation}"
     return scope.fill(type, name + ", {}, {}, out={})", x, w, padded, products, OUT)
