@@ -124,7 +124,11 @@ class EntryBuilder:
 
     def _state(self, scope: Scope, name: str, declaration: Any) -> Any:
         types = self._types(scope, declaration)
-        initial = 0 if declaration.initial is None else read_value(scope, declaration.initial)
+        initial = (
+            0
+            if declaration.initial is None
+            else read_value(scope, declaration.initial, what="the first value of a state")
+        )
         if not isinstance(initial, (bool, int, float)):
             raise error_at(declaration.initial.span, f"a state begins with a number, not {describe(initial)}")
         with scope.errors_at(declaration.initial.span if declaration.initial is not None else declaration.span):

@@ -241,7 +241,8 @@ class TensorEvaluator(Evaluator):
         if name in CASTS and len(arguments) == 1 and isinstance(arguments[0], (Tensor, Dim)):
             return self._cast(expr, arguments[0])
         declared = find_op(name)
-        if name == "len" or not any(_has(argument, Tensor) for argument in arguments):
+        of_lists = name == "len" and all(isinstance(argument, list) for argument in arguments)
+        if of_lists or not any(_has(argument, Tensor) for argument in arguments):
             if name in FUNCTIONS:
                 return self.invoke(expr, arguments)
             if name not in CASTS and (declared is None or not issubclass(declared, Op)):

@@ -19,7 +19,7 @@ from .body import Key, Owned, join
 from .scope import Scope
 from .values import Named, Value, map_leaves
 
-PATH = re.compile(r"[\w/:-]+(\.[\w/:-]+)*")
+PATH = re.compile(r"[\w/:-]+(\.[\w/:-]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

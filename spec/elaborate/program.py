@@ -102,7 +102,7 @@ def _elaborate(loaded: LoadedDocument, request: Request) -> Lowered:
         except Poisoned:
             # What poisoned it was reported.
             continue
-    if not collector:
+    if entries.keys() == modules.keys():
         _check_parts(context, collector)
         check_training(context, request.args, request.variant, request.given)
     parameters, warnings = first_values(context, builder)

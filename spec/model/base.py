@@ -227,4 +227,6 @@ def pattern_problem(text: str) -> str | None:
         return f"`{text[:60]}` is not a path: segments joined with single dots"
     if any(char.isspace() for char in text):
         return f"`{text[:60]}` is not a path: it contains a blank"
+    if any("**" in segment and segment != "**" for segment in text.split(".")):
+        return f"`{text[:60]}` is not a path: `**` stands alone between dots"
     return None
