@@ -51,6 +51,9 @@ class Executable:
         if owns_folder:
             weakref.finalize(self, shutil.rmtree, str(folder), ignore_errors=True)
 
+    def __repr__(self) -> str:
+        return f"<{self.manifest.get('name', 'program')} for {self.target}, entries: {', '.join(self.entries)}>"
+
     @property
     def target(self) -> str:
         return str(self.manifest["target"])

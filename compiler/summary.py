@@ -67,6 +67,11 @@ class Summary:
         """As JSON data."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        """One line."""
+        work = f"{self.macs:,} multiply-accumulates, {self.nodes:,} nodes"
+        return f"{self.name}: {self.parameters:,} parameters, {self.buffers:,} buffers, {work}"
+
 
 def summarize(program: Program, sizes: Mapping[str, int] | None = None, depth: int = 1) -> Summary:
     """What a program holds and costs.

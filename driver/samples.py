@@ -62,10 +62,11 @@ def random_inputs(entry: EntrySignature, seed: int, sizes: Mapping[str, int]) ->
         elif dtype.kind == "bool":
             value = generator.integers(0, 2, shape)
         else:
-            low, high = field.range or (0, 1)
+            low, high = field.range or (1, max([2, *chosen.values()]))
             value = generator.integers(low, high + 1, shape)
-            if field.name == "lengths" and field.range is None:
-                value = np.ones(shape)
+            if field.range is None and shape:
+                # Whole numbers without a range are often lengths: one is as long as can be.
+                value.flat[0] = high
         inputs[field.name] = np.asarray(value).astype(dtype.numpy)
     return inputs
 

@@ -68,6 +68,15 @@ class Verification:
         """Whether every target agrees with the reference."""
         return all(outcome.passed for outcome in self.outcomes)
 
+    def __str__(self) -> str:
+        """A line for each target."""
+        lines = []
+        for outcome in self.outcomes:
+            word = "agrees" if outcome.passed else "differs"
+            problem = f" ({outcome.problem})" if outcome.problem else ""
+            lines.append(f"{outcome.target} {word}, relative error {outcome.max_relative_error:.1e}{problem}")
+        return "\n".join(lines)
+
     def as_data(self) -> dict[str, Any]:
         """As JSON data."""
         return {
