@@ -39,8 +39,8 @@ def refusal(node: Node) -> str | None:
     if op.is_composite():
         if op.name not in LOWERINGS:
             return f"NumPy has no form of {op.name} of its own"
-        single = all(value.type.dtype is DType.FLOAT32 for value in (*node.inputs, *node.outputs))
-        return None if single else f"{op.name} has a form of its own in float32 only"
+        floats = {value.type.dtype for value in (*node.inputs, *node.outputs) if value.type.dtype.is_float}
+        return None if floats == {DType.FLOAT32} else f"{op.name} has a form of its own in float32 only"
     if op.name not in LOWERINGS:
         return "is not known to this target"
     moves = op.name in MOVES or (op.name.startswith("scatter") and getattr(op, "mode", "") == "set")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from netwright.backends.numpy.kernels import conv, elementwise, index, random, window
+from netwright.backends.numpy.kernels import attention, conv, elementwise, index, random, window
 
 GENERATOR = np.random.default_rng(0)
 
@@ -205,3 +205,41 @@ def test_random_bits_beyond_one_tile() -> None:
     again = random.random_bits(np.array(2**32 - 5), np.array(7), np.empty((3, 50_000), np.uint32))
     np.testing.assert_array_equal(again, np.asarray(first))
     assert not np.array_equal(found, again)
+
+
+# ---- attention
+
+
+@pytest.mark.parametrize("budget", [1, 60, 10**6])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("shared", [1, 2, 4])
+def test_attention_in_tiles_of_any_size(
+    budget: int, causal: bool, shared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, queries, keys, heads, width = 2, 7, 9, 4, 3
+    q, k, v = (normal(batch, n, h * width) for n, h in ((queries, heads), (keys, shared), (keys, shared)))
+    bias, mask = normal(heads, 1, keys), normal(batch, 1, queries, keys) > -0.5
+    mask[1, 0, 3] = False
+
+    def tile(shared: int, group: int, queries: int, keys: int) -> tuple[int, int]:
+        if group * queries * keys <= budget:
+            return min(shared, budget // (group * queries * keys)), queries
+        return 1, max(1, budget // (group * keys))
+
+    monkeypatch.setattr(attention, "attention_tile", tile)
+    scores = np.empty(attention.attention_scores(shared, heads // shared, queries, keys), np.float32)
+    for start in (None, np.array(2), np.array(50)):
+        out = np.empty((batch, queries, heads * width), np.float32)
+        attention.attention(q, k, v, start, mask, bias, heads, shared, causal, 0.25, scores, out)
+        shape = (batch, queries, heads, width)
+        first, second, third = (torch.tensor(x).reshape(*x.shape[:2], -1, width).transpose(1, 2) for x in (q, k, v))
+        seen = torch.tensor(mask) & torch.ones(queries, keys, dtype=bool)
+        if causal:
+            seen = seen & torch.ones(queries, keys, dtype=bool).tril(0 if start is None else int(start))
+        added = torch.tensor(bias).where(seen, torch.tensor(-torch.inf))
+        wanted = torch.nn.functional.scaled_dot_product_attention(
+            first, second, third, added, scale=0.25, enable_gqa=True
+        )
+        wanted = wanted.nan_to_num(0).transpose(1, 2).reshape(shape).numpy()
+        close(out.reshape(shape), wanted)
+        assert not out[1, 3].any()

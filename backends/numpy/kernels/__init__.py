@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-from . import binding, conv, elementwise, index, memory, model, random, window
+from . import attention, binding, conv, elementwise, index, memory, model, random, window
 
-MODULES = (elementwise, index, window, conv, random, binding, memory, model)
+MODULES = (elementwise, index, window, conv, attention, random, binding, memory, model)
 KERNELS: dict[str, Callable[..., Any]] = {kernel.__name__: kernel for module in MODULES for kernel in module.KERNELS}
 
 IMPORTS = """import json

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..scope import Lowering
-from . import contract, control, elementwise, index, reduce, shape, source, window
+from . import attention, contract, control, elementwise, index, reduce, shape, source, window
 
 LOWERINGS: dict[str, Lowering] = {
     **elementwise.LOWERINGS,
@@ -13,5 +13,6 @@ LOWERINGS: dict[str, Lowering] = {
     **contract.LOWERINGS,
     **window.LOWERINGS,
     **index.LOWERINGS,
+    **attention.LOWERINGS,
     **control.LOWERINGS,
 }
