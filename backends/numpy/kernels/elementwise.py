@@ -67,11 +67,11 @@ def truncated_quotient(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndar
 
 def select(condition: np.ndarray, x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.ndarray:
     """x where the condition holds, y elsewhere."""
-    sides = [np.asarray(side, out.dtype) for side in (x, y)]
-    alike = all(side.ndim == 0 or (side.shape == out.shape and side.flags.c_contiguous) for side in sides)
+    first, second = np.asarray(x, out.dtype), np.asarray(y, out.dtype)
+    alike = all(s.ndim == 0 or (s.shape == out.shape and s.flags.c_contiguous) for s in (first, second))
     if alike and out.size >= 4096 and out.itemsize in (4, 8) and condition.shape == out.shape:
-        return select_bits(condition, *sides, out)
-    if np.may_share_memory(sides[0], out):
+        return select_bits(condition, first, second, out)
+    if np.may_share_memory(first, out):
         np.copyto(out, y, where=np.logical_not(condition))
         return out
     np.copyto(out, y)
@@ -89,7 +89,7 @@ def select_bits(condition: np.ndarray, x: np.ndarray, y: np.ndarray, out: np.nda
         mask = flags[part].astype(dtype)
         np.negative(mask, out=mask)
         other = second[part] if second.ndim else second
-        mask &= np.bitwise_xor(first[part] if first.ndim else first, other)
+        np.bitwise_and(mask, np.bitwise_xor(first[part] if first.ndim else first, other), out=mask)
         np.bitwise_xor(mask, other, out=result[part])
     return out
 
