@@ -75,10 +75,10 @@ def apply_op(build: Builder, op: Op, given: Sequence[Value], compute: DType) -> 
         return elementwise(build, op, *as_operands(build, op.name, lined, compute))
     tensors: list[Any] = []
     like = next((value.dtype for value in lined if isinstance(value, Tensor) and value.dtype.is_float), None)
-    for value in lined:
+    for (_, mark), value in zip(operand_names(op.operands), lined, strict=True):
         if value is None:
             tensors.append(None)
-        elif isinstance(value, list):
+        elif mark == "*":
             tensors.append([as_tensor(build, op.name, item, like) for item in value])
         else:
             tensors.append(as_tensor(build, op.name, value, like if isinstance(value, float) else None))

@@ -39,7 +39,8 @@ class Site:
     def at(self, iteration: int | None) -> Site:
         """The site in one iteration of a repeat."""
         label = self.label if iteration is None else f"{self.label}.{iteration}"
-        return replace(self, owner=(self.index, iteration), label=label)
+        owner = (self.index, iteration)
+        return Site(self.scope, self.node, self.fields, self.index, self.span, label, owner, self.part, self.used)
 
     def of_part(self, name: str) -> Site:
         """The site of a call of an op part: every call has the same owner."""

@@ -59,6 +59,8 @@ class Layer(BaseModel):
         specs = self.parameters(*operands)
         for spec in specs:
             given = parameters[spec.name].type
+            if given.shape == spec.shape:
+                continue
             wanted = TensorType(given.dtype, spec.shape)
             what = f"{self.name}: {spec.name} is {given} where {wanted} is needed"
             if given.rank != wanted.rank:

@@ -76,11 +76,14 @@ class Model(BaseModel):
     @property
     def span(self) -> Span:
         """Where the construct stands."""
-        return self._span
+        # What everybody asks for all the time is taken without Pydantic's search for it.
+        assert self.__pydantic_private__ is not None
+        span: Span = self.__pydantic_private__["_span"]
+        return span
 
     def key_span(self, key: str) -> Span:
         """Where one of its keys stands; the construct itself if the key is not written."""
-        return self._key_spans.get(key, self._span)
+        return self._key_spans.get(key, self.span)
 
     def has(self, key: str) -> bool:
         """Whether the key is written in the file."""
