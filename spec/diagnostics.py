@@ -11,7 +11,7 @@ from .source import Span
 MOST_SHOWN = 50  # diagnostics that one error prints; the rest is counted
 MOST_CALLS = 8  # lines of the chain of calls that one diagnostic prints
 MOST_KEPT = 1000  # mistakes after which nobody looks for more
-MOST_CHOICES = 1000  # words among which the nearest is looked for
+MOST_CHOICES = 300  # words among which the nearest is looked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from .values import Named
 
 MOST_NODES = 10**6
 """Nodes of a program with every call expanded."""
-MOST_FUNCTIONS = 20_000
+MOST_FUNCTIONS = 10_000
 """Blocks with different args or operand types; each is built apart."""
 DEEPEST_CALLS = 24
 """Blocks that call each other."""
@@ -37,12 +37,12 @@ TOO_MANY_ITEMS = f"the lists of this document have more than {MOST_ITEMS} items,
 class ProgramBuilder:
     """What all scopes of one program share.
 
-    ``functions`` are cached by (block, args, operand types); `start_entry` forgets them, for entries have symbols of
-    their own. ``training`` is true in training graphs. ``ops`` are known by op class and fields. ``items`` counts what
-    the lists of formulas hold. ``unknown`` are names that a scope (by the id of its model) does not know: they are
-    reported already. ``checked`` are the documents whose names are checked, ``models`` those that parts refer to, by
-    the `id` of the referring one and the reference. ``keep`` are layers that compute in float32. ``clashes``
-    are places that own one path.
+    ``numbers`` tell functions of one name apart. ``functions`` are cached by (block, args, operand types);
+    `start_entry` forgets them, for entries have symbols of their own. ``training`` is true in training graphs.
+    ``ops`` are known by op class and fields. ``items`` counts what the lists of formulas hold. ``unknown`` are names
+    that a scope (by the id of its model) does not know: they are reported already. ``checked`` are the documents whose
+    names are checked, ``models`` those that parts refer to, by the `id` of the referring one and the reference.
+    ``keep`` are layers that compute in float32. ``clashes`` are places that own one path.
     """
 
     collector: Collector
@@ -53,6 +53,7 @@ class ProgramBuilder:
     shapes: Shapes = field(default_factory=Shapes)
     guards: list[Guard] = field(default_factory=list)
     functions: dict[str, Graph] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
     built: dict[Any, Function | None] = field(default_factory=dict)
     owners: dict[str, Owned] = field(default_factory=dict)
     active: list[tuple[Any, str, Span]] = field(default_factory=list)
@@ -89,10 +90,10 @@ class ProgramBuilder:
 
     def function_name(self, wish: str) -> str:
         """A name for a function that is not taken."""
-        name, number = wish, 1
+        name = wish
         while name in self.functions:
-            number += 1
-            name = f"{wish}_{number}"
+            self.numbers[wish] = self.numbers.get(wish, 1) + 1
+            name = f"{wish}_{self.numbers[wish]}"
         return name
 
     def own(self, owned: Owned) -> None:

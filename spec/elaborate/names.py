@@ -158,7 +158,7 @@ class _Scope:
                 continue
             self.unknown.add((id(self.module), name))
             hint = HINTS.get(name) or suggest(name, self.known) or advice
-            self.collector.report(formula.position(start, stop), f"the name `{name}` is not known here", hint)
+            self.collector.report(formula.position(start, stop), f"the name `{name[:80]}` is not known here", hint)
 
     def knows(self, name: str) -> bool:
         """Whether a name stands for anything here."""

@@ -62,6 +62,8 @@ def signature(value: Value) -> Any:
     if isinstance(value, TensorType):
         return value
     if isinstance(value, list):
+        if all(type(item) is int for item in value):
+            return ("integers", tuple(value))
         return ("list", *map(signature, value))
     if isinstance(value, dict):
         return ("record", *((key, signature(item)) for key, item in value.items()))

@@ -22,5 +22,5 @@ class UnknownName(FormulaError):
     """A formula uses a name that nobody knows."""
 
     def __init__(self, name: str, start: int, stop: int) -> None:
-        super().__init__(f"the name `{name}` is not known here", start, stop)
+        super().__init__(f"the name `{name[:80]}` is not known here", start, stop)
         self.name = name
