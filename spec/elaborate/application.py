@@ -9,6 +9,7 @@ from ...compiler.ir import Builder, Dim, DType, Op, OpError
 from ...compiler.ops import functional as F
 from ...compiler.ops.elementwise import Where
 from ...compiler.ops.tensor import Tensor, apply, elementwise, number
+from .types import check_number
 from .values import Value, describe
 
 MISSING = object()
@@ -106,6 +107,11 @@ def as_operands(build: Builder, what: str, values: Sequence[Value], compute: DTy
     for value in values:
         if not isinstance(value, (Tensor, bool, int, float, Dim)):
             raise OpError(f"{what}: a tensor is needed, this is {describe(value)}{way_out(value)}")
-    if any(isinstance(value, Tensor) and value.dtype is not DType.BOOL for value in values):
+    dtypes = [value.dtype for value in values if isinstance(value, Tensor) and value.dtype is not DType.BOOL]
+    if dtypes:
+        for value in values:
+            # A number that wrapped around in a narrow dtype would be another one.
+            if type(value) is int and not any(dtype.is_float for dtype in dtypes):
+                check_number(value, dtypes[0])
         return list(values)
     return [number(build, value, compute) if isinstance(value, float) else value for value in values]

@@ -7,15 +7,14 @@ known relative to the call, except those of parts, which are the same for every 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...compiler.ir import Builder, Graph, Parameter, Shapes, TensorType, Value
 from ...compiler.ops.tensor import Tensor
 from ..source import Span
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A parameter: its path from the root of the program, or from where the body is called."""
 
     path: str

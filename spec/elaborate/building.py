@@ -154,6 +154,10 @@ class NodeBuilder:
         if isinstance(target, Part):
             return part_callee(scope, target, node)
         fields: Mapping[str, Any] = node.fields
+        if node.path is not None and node.path.each is not None:
+            raise error_at(node.path.span, "a block has one path, not one for each parameter")
+        if getattr(node, "compute", None) is not None:
+            raise error_at(node.compute.span, "`compute` is for ops, this is a block")
         home = Scope(target.context, scope.body, scope.collector)
         what = f"the block `{target.name}`"
         statics = read_args(scope, target.block.args or {}, fields, home, what, fields, self.site.span)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...compiler.ir import DType, Graph, Guard, Loc, Parameter, Shapes, TensorType
@@ -121,8 +121,9 @@ class ProgramBuilder:
         """Every parameter by path, in order of construction."""
         found = {}
         for path, owned in self.owners.items():
-            loc = None if owned.parameter.loc is None else replace(owned.parameter.loc, label=path)
-            found[path] = replace(owned.parameter, path=path, loc=loc)
+            one, loc = owned.parameter, owned.parameter.loc
+            loc = None if loc is None else Loc(loc.file, loc.line, loc.column, path)
+            found[path] = Parameter(path, one.type, one.init, one.trainable, loc)
         return found
 
 

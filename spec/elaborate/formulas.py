@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from ...compiler.ir import Builder, Dim, DType, Op, OpError, Undecided
 from ...compiler.ir.dims import compare, maximum, minimum
+from ...compiler.ops import elementwise as ops
 from ...compiler.ops.tensor import Tensor, number
-from ...compiler.ops.tensor import compare as compare_tensors
 from ..diagnostics import suggest
 from ..formula.ast import (
     Attribute,
@@ -35,7 +35,14 @@ from .application import apply_op, way_out
 from .values import POISON, Named, Poisoned, Value, describe
 from .vocabulary import find_op, op_names
 
-DIRECTIONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+COMPARISONS: dict[str, Op] = {
+    "==": ops.Compare(direction="eq"),
+    "!=": ops.Compare(direction="ne"),
+    "<": ops.Compare(direction="lt"),
+    "<=": ops.Compare(direction="le"),
+    ">": ops.Compare(direction="gt"),
+    ">=": ops.Compare(direction="ge"),
+}
 OPERATOR_OPS = {"+": "add", "-": "sub", "*": "mul", "**": "pow", "@": "matmul", "//": "floor_div", "%": "mod"}
 """The ops that operators stand for; `/` is apart."""
 CASTS = (*(dtype.value for dtype in DType), "float")
@@ -109,7 +116,8 @@ class TensorEvaluator(Evaluator):
             return self.relate(expr, left, right)
         if isinstance(left, Tensor) or isinstance(right, Tensor):
             self._operands(expr, left, right)
-            return self._guarded(expr, lambda: compare_tensors(self.build, DIRECTIONS[expr.operator], left, right))
+            comparison = COMPARISONS[expr.operator]
+            return self._guarded(expr, lambda: apply_op(self.build, comparison, [left, right], self.compute))
         return self.relate(expr, left, right)
 
     def relate(self, expr: Compare, left: Value, right: Value) -> bool:

@@ -113,7 +113,7 @@ def _part(context: Context, home: Scope, name: str, declaration: Any) -> Part:
     base = Key(join(context.root.path, "" if text == "." else text), absolute=True)
     if path is not None and not isinstance(declaration, ModelPart) and path.each is not None:
         if not isinstance(declaration, OpPart):
-            raise error_at(path.span, "a block has a path of its own, not one for each parameter")
+            raise error_at(path.span, "a block has one path, not one for each parameter")
         base = context.root
     inner = None
     if isinstance(declaration, ModelPart):

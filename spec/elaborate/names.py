@@ -70,6 +70,9 @@ class _Names:
         if document.graph is not None:
             self.main(loaded, own)
         for block in _values(document.blocks):
+            if not block.graph and block.outputs is None:
+                message = "a block without nodes and `outputs` has no value"
+                self.collector.report(block.key_span("graph"), message)
             self.scope(loaded, own, block, _collect(block.args, block.let), _symbols([block], None))
 
     def main(self, loaded: LoadedDocument, file: list[Named]) -> None:

@@ -74,7 +74,16 @@ def run_graph(scope: Scope, module: Module) -> Value:
             later.pop(name, None)
     for name in later:
         scope.names.setdefault(name, POISON)
-    return None if chain is NOTHING else chain
+    return _last(scope, module, chain)
+
+
+def _last(scope: Scope, module: Module, chain: Any) -> Value:
+    """The value of a graph without outputs."""
+    if module.outputs is None and chain is BROKEN:
+        span = module.graph[-1].span
+        message = "the last node may be left out and names its operands, so the block has no value without it"
+        scope.report(error_at(span, message, "give the node an `else`, or the block `outputs`"))
+    return None if chain is NOTHING or chain is BROKEN else chain
 
 
 def _run_node(scope: Scope, node: Node, index: int, chain: Any) -> Any:

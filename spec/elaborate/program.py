@@ -20,7 +20,7 @@ from .instance import instantiate
 from .names import check_names
 from .precision import read_precision
 from .sharding import check_sharding
-from .sources import WeightsSource, check_weights, weights_sources
+from .sources import WeightsSource, check_weights, weights_sources, weights_warnings
 from .symbols import declared_symbols
 from .training import check_training
 from .unused import unused_parameters
@@ -121,7 +121,7 @@ def _elaborate(loaded: LoadedDocument, request: Request) -> Lowered:
         precision.compute,
         precision.storage,
         precision.keep,
-        (*warnings, *_unused(program, builder)),
+        (*warnings, *weights_warnings(context, parameters), *_unused(program, builder)),
     )
 
 

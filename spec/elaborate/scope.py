@@ -32,6 +32,9 @@ class Ref:
     def __str__(self) -> str:
         return self.name
 
+    def __repr__(self) -> str:
+        return f"`{self.name}`"
+
 
 @dataclass(slots=True)
 class Scope:

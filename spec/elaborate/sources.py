@@ -10,7 +10,10 @@ from typing import Any
 from ...compiler.ir import Parameter
 from ..diagnostics import Collector, SpecError
 from ..model.parts import ModelPart
-from ..weights.layouts import parse_layouts
+from ..model.weights import FlatFile
+from ..weights.errors import WeightsError
+from ..weights.flat import flat_order
+from ..weights.layouts import FlatLayout, parse_layouts
 from .body import Body
 from .context import Context, ProgramBuilder
 from .entries import ROOT, EntryBuilder
@@ -43,6 +46,22 @@ def check_weights(context: Context, collector: Collector) -> None:
                     collector.add(error)
         if inner is not context:
             check_weights(inner, collector)
+
+
+def weights_warnings(context: Context, parameters: Mapping[str, Parameter]) -> Iterator[str]:
+    """Layouts of the document that name parameters which it does not have with these args."""
+    for name, layout in (context.loaded.document.weights or {}).items():
+        if isinstance(layout, FlatFile):
+            (flat,) = parse_layouts({name: layout})
+            assert isinstance(flat, FlatLayout)
+            try:
+                flat_order(flat, parameters)
+            except WeightsError as error:
+                yield f"{layout.span}: {error}"
+            continue
+        for rule in layout:
+            if rule.to is not None and "$" not in rule.to and str(rule.to) not in parameters:
+                yield f"{rule.to.span}: the layout {name} maps to `{rule.to}`, and no parameter has this path"
 
 
 def weights_sources(context: Context) -> Iterator[WeightsSource]:

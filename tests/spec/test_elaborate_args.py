@@ -256,6 +256,36 @@ def test_without_outputs_the_last_node_is_the_value_with_them_it_is_a_record() -
     assert list(found) == ["y", "m.a", "m.b.0", "m.b.1", "m.c.d"]
 
 
+def test_a_block_without_a_value() -> None:
+    text = spec("""
+    args: {on: true}
+    blocks:
+      empty:
+        inputs: {x: any}
+        graph: []
+      loose:
+        inputs: {x: any}
+        graph:
+          - {op: tanh, when: on, in: x}
+      fine:
+        inputs: {x: any}
+        graph: []
+        outputs: {x: x}
+    inputs:
+      x: float[N, 3]
+    graph:
+      - {block: loose, name: h}
+      - {block: fine, name: g, in: x}
+      - {name: y, value: g.x}
+    outputs: {y: y}
+    """)
+    assert told(text) == [
+        "7:5 a block without nodes and `outputs` has no value",
+        "11:9 the last node may be left out and names its operands, so the block has no value without it"
+        " | give the node an `else`, or the block `outputs`",
+    ]
+
+
 def test_a_record_of_one_is_no_tensor() -> None:
     text = spec("""
     blocks:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .elaborating import Net, net, program, spec, told
+from .elaborating import Net, net, program, said, spec, told
 
 X = np.arange(24.0).reshape(2, 3, 4) - 5
 W = np.random.default_rng(3).normal(size=(4, 5))
@@ -200,6 +200,28 @@ def test_two_widths_of_one_kind_do_not_mix() -> None:
         "10:22 add: int32 and int64 do not mix; cast one, as in int32(x)",
         "12:5 add: float32 and float64 do not mix; cast one, as in float32(x)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("b + 200", "the number 200 is none of int8"),
+        ("b < 1000", "the number 1000 is none of int8"),
+        ("u * -1", "the number -1 is none of uint8"),
+        ("where(b > 0, b, 128)", "the number 128 is none of int8"),
+        ("b + 127", None),
+        ("u + 255 - true", None),
+        ("float(u) * -1000", None),
+        ("h + 1000", None),
+    ],
+)
+def test_a_number_fits_into_the_dtype_of_its_neighbour(formula: str, message: str | None) -> None:
+    inputs = "{b: 'int8[N]', u: 'uint8[N]', h: 'float16[N]'}"
+    text = spec(f"inputs: {inputs}\ngraph: [{{name: y, value: '{formula}'}}]\noutputs: {{y: y}}\n")
+    if message is None:
+        assert program(text)
+    else:
+        assert [one.split(" ", 1)[1] for one in said(text)] == [message]
 
 
 # ---- rule 13: sizes in conditions, guards

@@ -317,6 +317,12 @@ def test_compute_says_in_which_dtype_an_op_computes() -> None:
         ]
 
 
+def test_compute_is_for_ops() -> None:
+    head = "blocks: {b: {inputs: {x: any}, graph: [{value: x}]}, c: {args: {f: op}, inputs: {x: any}, "
+    head += "graph: [{op: $f, compute: float64}]}}\n"
+    assert told(document("- {block: c, name: y, f: b}", head)) == ["3:117 `compute` is for ops, this is a block"]
+
+
 def test_layers_that_stay_in_float32() -> None:
     made = program(
         document(

@@ -89,6 +89,13 @@ def test_a_path_for_a_parameter_that_there_is_not() -> None:
     ]
 
 
+def test_a_path_for_each_parameter_is_for_ops() -> None:
+    text = document("- {block: layer, name: y, path: {weight: w}}", LAYER)
+    assert told(text) == ["15:35 a block has one path, not one for each parameter"]
+    head = "parts: {p: {op: linear, features: 4, path: {weight: a.w, bias: b.$(1 + 1)}}}\n"
+    assert list(program(document("- {part: p, name: y}", head)).parameters) == ["a.w", "b.2"]
+
+
 # ---- rule 33
 
 
@@ -284,7 +291,7 @@ def test_a_parameter_is_shared_as_an_operand() -> None:
         (
             "{p: {block: layer, path: {weight: w}}}",
             "{part: p, name: y}",
-            "a block has a path of its own, not one for each",
+            "a block has one path, not one for each",
         ),
         ("{p: {op: linear, path: 'a b', features: 4}}", "{part: p, name: y}", "`a b` is not a path of parameters"),
         ("{p: {model: nope.yaml}}", "{part: p, name: y}", "there is no file `nope.yaml`"),

@@ -45,6 +45,23 @@ def test_all_rules_are_looked_at() -> None:
     assert [one.split()[0] for one in said(text)] == ["11:7", "11:28", "12:7"]
 
 
+def test_layouts_that_name_parameters_which_there_are_not_are_warnings() -> None:
+    made = lowered(
+        with_net(
+            """weights:
+  right: [{from: head.weight, to: y.weight}, {from: 'x.*', to: 'a.$1'}]
+  wrong: [{from: head.weight, to: z.weight}]
+  flat: {header: 4, sequence: [a, y], each: [weight, bias]}
+  short: {header: 4, sequence: [a], each: [weight, bias]}
+"""
+        )
+    )
+    assert [warning.rsplit("/", 1)[-1] for warning in made.warnings] == [
+        "m.yaml:12:35: the layout wrong maps to `z.weight`, and no parameter has this path",
+        "m.yaml:14:10: layout short: the sequence leaves out `y.weight`, `y.bias`",
+    ]
+
+
 # ---- init
 
 
