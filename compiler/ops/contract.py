@@ -10,7 +10,7 @@ from typing import Literal as OneOf
 
 import numpy as np
 
-from ..ir.dims import AnyDim, decide, floordiv, product
+from ..ir.dims import AnyDim, Shape, decide, floordiv, product
 from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Precision, Sample, Shapes
 from ..ir.types import DType, TensorType
 from .rules import need_at_least, need_kind, need_length, need_positive, need_same_dtype, normal_axes
@@ -156,16 +156,9 @@ class Dot(_Contraction):
         ]
 
 
-class Conv(_Contraction):
-    """Cross-correlation of x ``[N, C, *spatial]`` with w ``[O, C / groups, *kernel]``, over 1 to 3 spatial axes.
+class Convolution(_Contraction):
+    """Base: a kernel at every position of a grid over 1 to 3 spatial axes, for each group of channels."""
 
-    ``y[n, o, p] = sum over c, q of x'[n, c, p * stride + q * window_dilation] * w[o, c, q]``, where x' is x with
-    ``input_dilation - 1`` zeros between neighbours, then ``padding`` zeros (low, high) around; negative padding cuts.
-    Output channel o sees the input channels of group ``o // (O / groups)``. Each spatial axis of the result has
-    ``(size + low + high - window_dilation * (kernel - 1) - 1) // stride + 1`` elements.
-    """
-
-    name = "conv"
     source = "Dumoulin, Visin, A guide to convolution arithmetic for deep learning, 2016; XLA operation semantics: Conv"
     numerics = "16-bit floats are summed in float32; the order of the sum is open"
     operands = ("x", "w")
@@ -176,12 +169,12 @@ class Conv(_Contraction):
     window_dilation: tuple[int, ...] = ()
     groups: int = 1
 
-    def canonical(self, x: TensorType, w: TensorType) -> Conv:
-        spatial = x.rank - 2
+    def canonical(self, x: TensorType, w: TensorType) -> Convolution:
+        name, spatial = self.name, x.rank - 2
         if not 1 <= spatial <= 3:
-            raise OpError(f"conv: x has a batch, a channel and 1 to 3 spatial axes, not {x}")
+            raise OpError(f"{name}: x has a batch, a channel and 1 to 3 spatial axes, not {x}")
         if w.rank != x.rank:
-            raise OpError(f"conv: {x} needs weights with {x.rank} axes, not {w}")
+            raise OpError(f"{name}: {x} needs weights with {x.rank} axes, not {w}")
         ones = (1,) * spatial
         steps = {
             "stride": self.stride or ones,
@@ -189,30 +182,54 @@ class Conv(_Contraction):
             "window_dilation": self.window_dilation or ones,
         }
         for field, given in steps.items():
-            need_length("conv", field, given, spatial, f"spatial axes in {x}")
-            need_positive("conv", field, given)
+            need_length(name, field, given, spatial, f"spatial axes in {x}")
+            need_positive(name, field, given)
         padding = self.padding or ((0, 0),) * spatial
-        need_length("conv", "padding", padding, spatial, f"spatial axes in {x}")
+        need_length(name, "padding", padding, spatial, f"spatial axes in {x}")
         if self.groups < 1:
-            raise OpError(f"conv: {self.groups} groups")
+            raise OpError(f"{name}: {self.groups} groups")
         accumulate = None if self.accumulate is _default_sum(x.dtype) else self.accumulate
         return self.model_copy(update={**steps, "padding": padding, "accumulate": accumulate})
 
-    def infer(self, shapes: Shapes, x: TensorType, w: TensorType) -> TensorType:
-        need_kind("conv", x, "float")
-        need_same_dtype("conv", x, w)
-        what = f"conv of {x} with {w}" + (f" in {self.groups} groups" if self.groups > 1 else "")
-        shapes.same(x.shape[1], w.shape[1] * self.groups, f"{what}: the channels")
-        if decide(w.shape[0] % self.groups, "!=", 0):
-            raise OpError(f"{what}: {w.shape[0]} output channels are no multiple of the groups")
+    def grid(
+        self, shapes: Shapes, x: TensorType, w: TensorType, of_x: tuple[Axes, int], of_w: tuple[Axes, int, int]
+    ) -> Shape:
+        """The sizes of the result along the spatial axes.
+
+        ``of_x`` tells the spatial axes of x and that of its channels, ``of_w`` those of w and that of the output
+        channels. Raises `OpError`.
+        """
+        need_kind(self.name, x, "float")
+        need_same_dtype(self.name, x, w)
+        (space, channels), (kernel, depth, filters) = of_x, of_w
+        what = f"{self.name} of {x} with {w}" + (f" in {self.groups} groups" if self.groups > 1 else "")
+        shapes.same(x.shape[channels], w.shape[depth] * self.groups, f"{what}: the channels")
+        if decide(w.shape[filters] % self.groups, "!=", 0):
+            raise OpError(f"{what}: {w.shape[filters]} output channels are no multiple of the groups")
         sizes: list[AnyDim] = []
-        for axis in range(x.rank - 2):
+        for axis, (over, taps) in enumerate(zip(space, kernel, strict=True)):
             low, high = self.padding[axis]
-            padded = (x.shape[2 + axis] - 1) * self.input_dilation[axis] + 1 + low + high
-            window = (w.shape[2 + axis] - 1) * self.window_dilation[axis] + 1
+            padded = (x.shape[over] - 1) * self.input_dilation[axis] + 1 + low + high
+            window = (w.shape[taps] - 1) * self.window_dilation[axis] + 1
             need_at_least(shapes, padded, window, f"{what}: the padded input, for the kernel")
             sizes.append(floordiv(padded - window, self.stride[axis]) + 1)
-        return x.with_shape((x.shape[0], w.shape[0], *sizes))
+        return tuple(sizes)
+
+
+class Conv(Convolution):
+    """Cross-correlation of x ``[N, C, *spatial]`` with w ``[O, C / groups, *kernel]``, over 1 to 3 spatial axes.
+
+    ``y[n, o, p] = sum over c, q of x'[n, c, p * stride + q * window_dilation] * w[o, c, q]``, where x' is x with
+    ``input_dilation - 1`` zeros between neighbours, then ``padding`` zeros (low, high) around; negative padding cuts.
+    Output channel o sees the input channels of group ``o // (O / groups)``. Each spatial axis of the result has
+    ``(size + low + high - window_dilation * (kernel - 1) - 1) // stride + 1`` elements.
+    """
+
+    name = "conv"
+
+    def infer(self, shapes: Shapes, x: TensorType, w: TensorType) -> TensorType:
+        spatial = tuple(range(2, x.rank))
+        return x.with_shape((x.shape[0], w.shape[0], *self.grid(shapes, x, w, (spatial, 1), (spatial, 1, 0))))
 
     def meaning(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         dtype, kernel, spatial = self._sum_dtype(x), w.shape[2:], range(x.ndim - 2)

@@ -368,3 +368,24 @@ def _suppressed(op: Any, boxes: np.ndarray, scores: np.ndarray) -> list[np.ndarr
 
 
 ORACLES |= {"box_iou": _box_iou, "non_max_suppression": _suppressed}
+
+# ---- layouts
+
+
+def _conv_channels_last(op: Any, x: Any, w: Any) -> Any:
+    spatial = "DHW"[5 - x.ndim :]
+    ones = (1,) * len(spatial)
+    return jax.lax.conv_general_dilated(
+        x,
+        w,
+        op.stride or ones,
+        op.padding or ((0, 0),) * len(spatial),
+        op.input_dilation or ones,
+        op.window_dilation or ones,
+        dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
+        feature_group_count=op.groups,
+        precision=jax.lax.Precision.HIGHEST,
+    )
+
+
+ORACLES["conv_channels_last"] = _conv_channels_last
