@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
+from ..compiler.fusion import Fusion
 from ..compiler.ir import Node, Program
 
 API_VERSION = 1
@@ -88,6 +89,9 @@ class Backend(ABC):
     """Optional passes that the pipeline must run for this target (see `compiler.pipeline`)."""
     forbids: ClassVar[frozenset[str]] = frozenset()
     """Passes that the pipeline must leave out."""
+
+    fusion: ClassVar[Fusion | None] = None
+    """What may share a kernel; needs the pass `fuse` among ``requires``, and `claims` that takes the op `fused`."""
 
     @abstractmethod
     def claims(self, node: Node) -> str | None:

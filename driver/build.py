@@ -97,6 +97,7 @@ def compilation(model: Model, build: Build) -> tuple[Backend, Context]:
         claims=backend.claims,
         requires=backend.requires,
         forbids=backend.forbids,
+        fusion=backend.fusion,
         precision=Policy(keep_float32=model.lowered.keep_float32),
         debug=bool(os.environ.get("NETWRIGHT_DEBUG")),
         dump_dir=build.dump_dir,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal as OneOf
 
+from ..fusion.rules import Fusion
 from ..ir.graph import Loc, Node
 from ..ir.types import DType
 
@@ -44,13 +45,15 @@ class Context:
     """One compilation.
 
     ``target`` names the backend in messages; ``claims``, ``requires`` and ``forbids`` are the backend's (see
-    `backends.api.Backend`). ``debug`` verifies after each pass; ``dump_dir`` gets the program's text after each.
+    `backends.api.Backend`), ``fusion`` says what its kernels can hold (None: nothing is fused). ``debug`` verifies after
+    each pass; ``dump_dir`` gets the program's text after each.
     """
 
     target: str = "the target"
     claims: Callable[[Node], str | None] = claim_all
     requires: frozenset[str] = frozenset()
     forbids: frozenset[str] = frozenset()
+    fusion: Fusion | None = None
     precision: Policy | None = None
     debug: bool = False
     dump_dir: Path | None = None

@@ -11,6 +11,7 @@ from ..ir.op import Op, OpError
 from ..ir.program import Entry, Program
 from ..ir.types import DType, Literal
 from ..ops.control import Call
+from ..ops.fused import Fused
 from ..ops.source import Bitcast, Cast
 from ..splice import splice
 from .context import Context
@@ -80,12 +81,21 @@ class _Legalizer:
         if reason is None:
             self.nodes.append(node)
             return
-        if node.op.is_composite():
+        if isinstance(node.op, Fused):
+            self.inline(node)
+        elif node.op.is_composite():
             self.decompose(node, reason)
         elif _touches_half(node):
             self.widen(node, reason)
         else:
             raise LegalizeError(self.message(node, reason))
+
+    def inline(self, node: Node) -> None:
+        """A fused region as the nodes that it holds."""
+        (region,) = node.regions
+        replaced = splice(region, node.inputs, node.outputs, self.admit, lambda loc: loc or node.loc)
+        for value, other in replaced.items():
+            self.replaced[value] = self.replaced.get(other, other)
 
     def decompose(self, node: Node, reason: str) -> None:
         self.shared.count(f"{node.op.name} decomposed", reason, node.loc)
