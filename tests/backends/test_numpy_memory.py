@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwright.backends.numpy.emit import emit
-from netwright.backends.numpy.kernels.memory import pack
+from netwright.compiler.packing import pack
 from netwright.backends.numpy.runtime import import_checked
 from netwright.compiler.evaluate import evaluate
 from netwright.compiler.ir import Builder, DType, Program, State, TensorType, symbol

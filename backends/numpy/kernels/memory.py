@@ -1,35 +1,11 @@
-"""Where buffers lie in one block of memory."""
+"""The arenas of an entry: one block of memory for all buffers of a call."""
 
 import math
 from collections import deque
 
 import numpy as np
 
-
-def pack(rows: tuple) -> tuple[list[int], int]:
-    """The offset of each buffer, and the bytes that hold them all.
-
-    A row is (first use, last use, bytes). The largest goes first, each into the tightest gap between those placed
-    that are in use at the same time. Offsets are multiples of 64.
-    """
-    count = len(rows)
-    first, last, size = (np.array([row[k] for row in rows], np.int64) for k in range(3))
-    size = -(-size // 64) * 64
-    offsets = np.zeros(count, np.int64)
-    placed = np.zeros(count, bool)
-    total = 0
-    for one in sorted(range(count), key=lambda k: (-size[k], k)):
-        near = np.nonzero(placed & (first <= last[one]) & (last >= first[one]))[0]
-        at, best, end = None, None, 0
-        for other in near[np.argsort(offsets[near], kind="stable")]:
-            gap = int(offsets[other]) - end
-            if gap >= size[one] and (best is None or gap < best):
-                at, best = end, gap
-            end = max(end, int(offsets[other] + size[other]))
-        offsets[one] = end if at is None else at
-        placed[one] = True
-        total = max(total, int(offsets[one] + size[one]))
-    return [int(offset) for offset in offsets], total
+from ....compiler.packing import PACKING, pack
 
 
 class Plan:
@@ -59,4 +35,4 @@ class Plan:
         self.free.append(buffers)
 
 
-KERNELS = (pack, Plan)
+KERNELS = (*PACKING, Plan)
