@@ -1,0 +1,1 @@
+"""The Triton target: readable kernels and a launch plan."""
