@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from ..compiler.fusion import Fusion
-from ..compiler.ir import Node, Program
+from ..compiler.ir import Node, Program, TensorType
 
 API_VERSION = 1
 
@@ -100,6 +100,21 @@ class Backend(ABC):
         Called for composites too: a refused composite is decomposed. A refused primitive on 16-bit floats is computed
         in float32 between casts; any other refused primitive is an error that shows the reason.
         """
+
+    def layout(self, node: Node) -> tuple[float, float] | None:
+        """What a node costs in its natural form and in the other one, or None if that makes no difference.
+
+        For `conv`, `window_sum`, `window_max` and `window_max_grad` the other form has the channels as the last axis
+        (the node then is `conv_channels_last`, or a window over permuted axes); for `dot` the result has what is left
+        of rhs before what is left of lhs. The node given is the natural one; all its sizes are whole numbers, symbols
+        stand at a typical size. Any unit: only differences count, against `conversion`. Asked of targets that require
+        the pass `layout` only.
+        """
+        return None
+
+    def conversion(self, type: TensorType) -> float:
+        """What it costs to bring the axes of a tensor into another order, in the unit of `layout`."""
+        return 0.0
 
     @abstractmethod
     def emit(self, program: Program, weights: Mapping[str, np.ndarray], options: Options) -> Emission:

@@ -18,7 +18,7 @@ from ..compiler import pipeline
 from ..compiler.evaluate import prepare_weights
 from ..compiler.initialize import random_parameters
 from ..compiler.ir import Parameter, Program
-from ..compiler.passes.context import Context, Policy
+from ..compiler.passes.context import Context, LayoutCosts, Policy
 from ..compiler.passes.inline import InlineError
 from ..compiler.passes.legalize import LegalizeError
 from ..spec.weights.load import load_weights
@@ -99,6 +99,7 @@ def compilation(model: Model, build: Build) -> tuple[Backend, Context]:
         forbids=backend.forbids,
         fusion=backend.fusion,
         precision=Policy(keep_float32=model.lowered.keep_float32),
+        layout=LayoutCosts(backend.layout, backend.conversion),
         debug=bool(os.environ.get("NETWRIGHT_DEBUG")),
         dump_dir=build.dump_dir,
     )

@@ -9,7 +9,7 @@ from typing import Literal as OneOf
 
 from ..fusion.rules import Fusion
 from ..ir.graph import Loc, Node
-from ..ir.types import DType
+from ..ir.types import DType, TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,14 @@ def claim_all(node: Node) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class LayoutCosts:
+    """What a target says of layouts: see `backends.api.Backend`. Both speak one unit; sizes are whole numbers."""
+
+    of_node: Callable[[Node], tuple[float, float] | None]
+    of_conversion: Callable[[TensorType], float]
+
+
 @dataclass(slots=True)
 class Context:
     """One compilation.
@@ -55,6 +63,7 @@ class Context:
     forbids: frozenset[str] = frozenset()
     fusion: Fusion | None = None
     precision: Policy | None = None
+    layout: LayoutCosts | None = None
     debug: bool = False
     dump_dir: Path | None = None
     log: list[Event] = field(default_factory=list)
