@@ -12,6 +12,7 @@ from typing import Any
 
 from ..compiler.ir import Program
 from ..spec.elaborate.program import Lowered, Request, elaborate
+from ..spec.elaborate.sharding import Spread
 from ..spec.load import LoadedDocument, load_document
 from ..spec.model.formulas import StaticValue
 from ..spec.reader import read_source
@@ -23,7 +24,8 @@ from .collector import paused
 class Model:
     """A spec with its args set.
 
-    ``given`` are the optional inputs that will be given, ``dtype`` replaces `float`, ``dims`` fixes dimensions.
+    ``given`` are the optional inputs that will be given, ``dtype`` replaces `float`, ``dims`` fixes dimensions,
+    ``spread`` is a mesh of devices beside or instead of the spec's own.
     """
 
     loaded: LoadedDocument
@@ -31,6 +33,7 @@ class Model:
     given: frozenset[str] = frozenset()
     dtype: str | None = None
     dims: Mapping[str, int] = field(default_factory=dict)
+    spread: Spread = field(default_factory=Spread)
 
     @property
     def name(self) -> str:
@@ -40,7 +43,9 @@ class Model:
     @cached_property
     def lowered(self) -> Lowered:
         """The program and what belongs to it. Raises SpecError with all mistakes of the spec."""
-        request = Request(_static_args(self.args), given=self.given, dtype=self.dtype, dims=self.dims)
+        request = Request(
+            _static_args(self.args), given=self.given, dtype=self.dtype, dims=self.dims, spread=self.spread
+        )
         with paused():
             return elaborate(self.loaded, request)
 
@@ -69,6 +74,16 @@ class Model:
     def giving(self, inputs: Iterable[str]) -> Model:
         """The same model with further optional inputs."""
         return replace(self, given=self.given | frozenset(inputs))
+
+    def spreading(
+        self, mesh: Mapping[str, int] | None = None, rules: Mapping[str, tuple[str | None, ...]] | None = None
+    ) -> Model:
+        """The same model on another mesh of devices: ``{"data": 2, "model": 4}``; an empty one means one device.
+
+        ``rules`` say for parameters by path and values by label the mesh axis of each of their axes, before the
+        rules of the spec: ``{"ids": ("data", None)}``.
+        """
+        return replace(self, spread=Spread(mesh, dict(rules or {})))
 
     def having(self, program: Program) -> Model:
         """The same model with another program in the place of its own."""

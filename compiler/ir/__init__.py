@@ -4,11 +4,13 @@ from .dims import AnyDim, Dim, Shape, Symbol, Undecided, symbol
 from .graph import Builder, Graph, Guard, Loc, Node, Value
 from .op import Access, Cost, ErrorSample, Op, OpError, Precision, Sample, Shapes, Size, Sizes
 from .program import Entry, Parameter, Port, Program, State
+from .sharding import Axes, Placement, Sharding
 from .types import DType, Literal, TensorType
 
 __all__ = [
     "Access",
     "AnyDim",
+    "Axes",
     "Builder",
     "Cost",
     "DType",
@@ -23,12 +25,14 @@ __all__ = [
     "Op",
     "OpError",
     "Parameter",
+    "Placement",
     "Port",
     "Precision",
     "Program",
     "Sample",
     "Shape",
     "Shapes",
+    "Sharding",
     "Size",
     "Sizes",
     "State",

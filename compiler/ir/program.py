@@ -8,6 +8,7 @@ from typing import Any
 
 from .dims import Symbol
 from .graph import Graph, Guard, Loc
+from .sharding import Sharding
 from .types import TensorType
 
 
@@ -75,7 +76,8 @@ class Program:
 
     ``parameters`` are public. ``prepare`` computes packed tensors from them: its inputs are the parameters named by
     ``prepare_inputs``, its outputs are named by ``packed``. An entry's ``params`` name packed or public tensors.
-    ``functions`` are the callees of `call` nodes; a function may call functions that stand before it.
+    ``functions`` are the callees of `call` nodes; a function may call functions that stand before it. ``sharding``
+    says how it lies on a mesh of devices; a target that runs on one leaves it aside.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Program:
     prepare_inputs: tuple[str, ...] = ()
     packed: tuple[str, ...] = ()
     state: Mapping[str, State] = field(default_factory=dict)
+    sharding: Sharding | None = None
 
     def tensor_types(self) -> dict[str, TensorType]:
         """The type of every parameter that entries may name, public or packed."""

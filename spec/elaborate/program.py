@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...compiler.ir import DType, Entry, Graph, Program, State
@@ -19,7 +19,7 @@ from .initial import first_values
 from .instance import instantiate
 from .names import check_names
 from .precision import read_precision
-from .sharding import check_sharding
+from .sharding import Spread, read_sharding
 from .sources import WeightsSource, check_weights, weights_sources, weights_warnings
 from .symbols import declared_symbols
 from .training import check_training
@@ -48,7 +48,7 @@ class Lowered:
 class Request:
     """How a person wants the document: args by name, a variant, optional inputs that will be given, a dtype.
 
-    ``dims`` fixes symbols of inputs: the program then takes these sizes only.
+    ``dims`` fixes symbols of inputs: the program then takes these sizes only. ``spread`` is a mesh of devices.
     """
 
     args: Mapping[str, StaticValue] = field(default_factory=dict)
@@ -56,6 +56,7 @@ class Request:
     given: frozenset[str] = frozenset()
     dtype: str | None = None
     dims: Mapping[str, int] = field(default_factory=dict)
+    spread: Spread = field(default_factory=Spread)
 
 
 def elaborate(loaded: LoadedDocument, request: Request) -> Lowered:
@@ -111,10 +112,10 @@ def _elaborate(loaded: LoadedDocument, request: Request) -> Lowered:
     name = str(document.name or loaded.path.stem)
     functions = _reachable(builder.functions, entries)
     program = Program(name, entries, functions, parameters, state=states)
-    check_sharding(context, program, collector)
+    sharding = read_sharding(context, program, request.spread, collector)
     collector.raise_any()
     return Lowered(
-        program,
+        replace(program, sharding=sharding),
         loaded,
         context.statics,
         tuple(weights_sources(context)),

@@ -19,6 +19,7 @@ from ..graph import Graph, Guard, Loc, Node, Value
 from ..init import initializer, plain
 from ..op import Op, OpError
 from ..program import Entry, Parameter, Port, Program, State
+from ..sharding import Placement, Sharding
 from ..types import TensorType
 from .lexer import MAX_DEPTH, Cursor, TextError, Token
 from .values import Values, symbol_clause
@@ -37,6 +38,7 @@ def parse_program(text: str) -> Program:
         "prepare": reader.prepare,
         "function": reader.function,
         "entry": reader.entry,
+        "sharding": reader.sharding,
     }
     while cursor.now.kind != "end":
         token = cursor.expect_kind("word", "a section")
@@ -65,9 +67,12 @@ class _Reader:
     functions: dict[str, Graph] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
     prepared: _Block | None = None
+    spread: Sharding | None = None
 
     def program(self) -> Program:
-        program = Program(self.name, self.entries, self.functions, self.parameters, state=self.states)
+        program = Program(
+            self.name, self.entries, self.functions, self.parameters, state=self.states, sharding=self.spread
+        )
         if self.prepared is None:
             return program
         return Program(
@@ -79,9 +84,36 @@ class _Reader:
             tuple(name for _, name, _ in self.prepared.inputs),
             tuple(name for _, name in self.prepared.outputs),
             self.states,
+            self.spread,
         )
 
     # ---- sections
+
+    def sharding(self) -> None:
+        cursor = self.cursor
+        if self.spread is not None:
+            raise cursor.error("a program has one sharding")
+        cursor.expect("{")
+        mesh: dict[str, int] = {}
+        placed: dict[str, dict[str, Placement]] = {"param": {}, "value": {}}
+        while not cursor.accept("}"):
+            token = cursor.expect_kind("word", "mesh, param or value")
+            if token.text == "mesh":
+                name = self.fresh(mesh, "mesh axis")
+                mesh[name] = cursor.integer()
+            elif token.text in placed:
+                name = self.fresh(placed[token.text], token.text)
+                placed[token.text][name] = Placement(self.axes(), self.loc())
+            else:
+                raise cursor.error(f"mesh, param or value belongs here, not {token.text[:80]}", token.at)
+        self.spread = Sharding(mesh, placed["param"], placed["value"])
+
+    def axes(self) -> tuple[str | None, ...]:
+        at = self.cursor.now.at
+        axes = Values(self.cursor, {}).attribute()
+        if not isinstance(axes, tuple) or not all(axis is None or isinstance(axis, str) for axis in axes):
+            raise self.cursor.error("a list of mesh axes in quotes and nulls belongs here", at)
+        return axes
 
     def fresh(self, seen: Mapping[str, Any], what: str) -> str:
         at = self.cursor.now.at

@@ -14,6 +14,7 @@ from ..graph import Graph, Loc, Node, Value
 from ..init import initializer, plain
 from ..op import OpError
 from ..program import Entry, Parameter, Port, Program, State
+from ..sharding import Sharding
 from ..types import DType, Literal, TensorType
 
 _SPELLED_OUT = 16
@@ -24,6 +25,8 @@ def print_program(program: Program, *, locs: bool = True) -> str:
     """The text of a program, ending in a newline; ``locs`` says whether with places in the spec."""
     printer = _Printer(locs)
     sections = [f"program {quoted(program.name)}"]
+    if program.sharding is not None:
+        sections.append(printer.sharding(program.sharding))
     declared = [printer.parameter(parameter) for parameter in program.parameters.values()]
     declared += [printer.state(state) for state in program.state.values()]
     if declared:
@@ -97,6 +100,12 @@ class _Printer:
     numbers: dict[Value, int] = field(default_factory=dict)
     places: dict[Node, int] = field(default_factory=dict)
     """The line of each node in its block."""
+
+    def sharding(self, sharding: Sharding) -> str:
+        lines = [f"  mesh {quoted(name)} {size}" for name, size in sharding.mesh.items()]
+        for word, placed in (("param", sharding.params), ("value", sharding.values)):
+            lines += [f"  {word} {quoted(k)} {attribute_text(p.axes)}{self.at(p.loc)}" for k, p in placed.items()]
+        return "\n".join(["sharding {", *lines, "}"])
 
     def parameter(self, parameter: Parameter) -> str:
         kind = "" if parameter.trainable else " frozen"

@@ -1,0 +1,49 @@
+"""Where packed tensors lie on a mesh of devices: it follows from the parameters that they are made of."""
+
+from __future__ import annotations
+
+from .ir.graph import Node, Value
+from .ir.op import Access
+from .ir.program import Program
+from .ir.sharding import Axes
+from .ops.placement import ShardingConstraint
+from .ops.shape import Broadcast, Transpose
+
+
+def tensor_placements(program: Program) -> dict[str, Axes]:
+    """The mesh axes of every tensor that entries read and that is spread; others are whole on every device."""
+    if program.sharding is None:
+        return {}
+    placed = {name: placement.axes for name, placement in program.sharding.params.items()}
+    known: dict[Value, Axes] = {}
+    for name, value in zip(program.prepare_inputs, program.prepare.inputs, strict=True):
+        known[value] = placed.get(name, (None,) * value.type.rank)
+    for node in program.prepare.nodes:
+        for value in node.outputs:
+            known[value] = _result(node, value, known)
+    for name, value in zip(program.packed, program.prepare.outputs, strict=True):
+        placed[name] = known[value]
+    return {name: placed[name] for name in program.used_tensors() if any(placed.get(name, ()))}
+
+
+def _result(node: Node, value: Value, known: dict[Value, Axes]) -> Axes:
+    """Where a result lies without moving its operands; whole where that is not told."""
+    whole: Axes = (None,) * value.type.rank
+    match node.op:
+        case ShardingConstraint(axes=given):
+            return given
+        case Transpose(axes=order):
+            return tuple(known[node.inputs[0]][axis] for axis in order)
+        case Broadcast(axes=places):
+            wide = list(whole)
+            for place, axis, size in zip(places, known[node.inputs[0]], node.inputs[0].type.shape, strict=True):
+                wide[place] = axis if size == value.type.shape[place] else None
+            return tuple(wide)
+    if set(node.op.access) != {Access.SAME} or any(v.type.shape != value.type.shape for v in node.inputs):
+        return whole
+    joined = list(whole)
+    for operand in node.inputs:
+        for at, axis in enumerate(known[operand]):
+            if joined[at] is None and axis not in joined:
+                joined[at] = axis
+    return tuple(joined)
