@@ -1,0 +1,112 @@
+"""Functions that kernels call. Their text is copied into emitted modules; nothing imports this module.
+
+A name that stands in another function's text is copied with it. `tl.max` and `tl.maximum` drop NaN unless told.
+"""
+
+# mypy: ignore-errors
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def larger(x, y):
+    """The larger; NaN if either is."""
+    return tl.maximum(x, y, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
+def smaller(x, y):
+    """The smaller; NaN if either is."""
+    return tl.minimum(x, y, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
+def multiplied(x, y):
+    """The product."""
+    return x * y
+
+
+@triton.jit
+def row_max(x, axis: tl.constexpr, INTERPRETED: tl.constexpr):
+    """The largest along an axis, which stays with size 1; NaN if any is."""
+    if INTERPRETED:
+        found = tl.max(tl.where(x == x, x, float("-inf")), axis, keep_dims=True)
+        return tl.where(tl.sum((x != x).to(tl.int32), axis, keep_dims=True) > 0, float("nan"), found)
+    else:
+        return tl.reduce(x, axis, larger, keep_dims=True)
+
+
+@triton.jit
+def row_min(x, axis: tl.constexpr, INTERPRETED: tl.constexpr):
+    """The smallest along an axis, which stays with size 1; NaN if any is."""
+    if INTERPRETED:
+        found = tl.min(tl.where(x == x, x, float("inf")), axis, keep_dims=True)
+        return tl.where(tl.sum((x != x).to(tl.int32), axis, keep_dims=True) > 0, float("nan"), found)
+    else:
+        return tl.reduce(x, axis, smaller, keep_dims=True)
+
+
+@triton.jit
+def row_product(x, axis: tl.constexpr):
+    """The product along an axis, which stays with size 1."""
+    return tl.reduce(x, axis, multiplied, keep_dims=True)
+
+
+@triton.jit
+def sign(x):
+    """-1, 0 or 1; NaN gives NaN."""
+    return tl.where(x > 0, 1.0, tl.where(x < 0, -1.0, x)).to(x.dtype)
+
+
+@triton.jit
+def round_even(x):
+    """The nearest whole number, halves to even."""
+    below = tl.floor(x)
+    rest = x - below
+    odd = tl.floor(below * 0.5) * 2 != below
+    return tl.where((rest > 0.5) | ((rest == 0.5) & odd), below + 1, below)
+
+
+@triton.jit
+def tanh(x):
+    """The hyperbolic tangent: near 0 its series, elsewhere through exp."""
+    a = tl.abs(x)
+    q = x * x
+    near = 0.000590027440945586 - 0.00023912911424355248 * q
+    near = 0.003592128036572481 + q * (-0.0014558343870513183 + q * near)
+    near = 0.021869488536155203 + q * (-0.008863235529902197 + q * near)
+    near = 0.13333333333333333 + q * (-0.05396825396825397 + q * near)
+    near = x + x * q * (-0.3333333333333333 + q * near)
+    far = 1 - 2 / (tl.exp(2 * a) + 1)
+    return tl.where(a < 0.3, near, tl.where(x < 0, -far, far))
+
+
+@triton.jit
+def power(x, y):
+    """x to the y: NaN for negative x to a fraction, 1 for y = 0 and for x = 1."""
+    whole = tl.floor(y) == y
+    odd = whole & (tl.floor(y * 0.5) * 2 != y)
+    size = tl.exp(y * tl.log(tl.abs(x)))
+    size = tl.where((y == 0) | (x == 1), 1.0, size)
+    size = tl.where((x < 0) & (tl.abs(x) != float("inf")) & (whole == 0), float("nan"), size)
+    return tl.where((x < 0) & odd, -size, size).to(x.dtype)
+
+
+@triton.jit
+def power_of_int(x, y):
+    """x to the y for whole numbers, wrapping."""
+    result = x * 0 + 1
+    for _ in range(32):
+        result = tl.where((y & 1) == 1, result * x, result)
+        x = x * x
+        y = y >> 1
+    return result
+
+
+@triton.jit
+def saturated(x, low, high, least, most, dtype: tl.constexpr):
+    """Floats as whole numbers: the fraction drops, what lies outside (low, high) gives an edge, NaN gives 0."""
+    inside = (x > low) & (x < high)
+    edge = tl.where(x >= high, most, tl.where(x <= low, least, 0))
+    return tl.where(inside, tl.where(inside, x, 0.0).to(dtype), edge.to(dtype))

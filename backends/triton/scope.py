@@ -1,0 +1,150 @@
+"""Where lowerings put their work: the arrays of values, the open blocks of the plan, and what entries share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from ...compiler.fusion import space as space_of
+from ...compiler.ir import AnyDim, Graph, Literal, Loc, Node, Shape, TensorType, Value
+from . import arrays
+from .arrays import Array, Buffer, Kind
+from .kernel import Kernel, Launch
+from .plan import Block, Piece, Statement
+
+Lowering = Callable[..., "Array | Sequence[Array]"]
+"""From the scope, the node and its operands (lined up with those the op declares) to the results."""
+Template = Callable[["Scope", Graph, Sequence[Array]], Sequence[Array]]
+"""From the scope, a region and the arrays of its inputs to those of its outputs. A lone node is a region of one."""
+
+
+@dataclass
+class Shared:
+    """What the entries of a program share."""
+
+    lowerings: dict[str, Lowering]
+    templates: dict[str, Template]
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+    """By text."""
+    constants: dict[Literal, Array] = field(default_factory=dict)
+    symbols: int = 0
+
+    def kernel(self, kernel: Kernel) -> Kernel:
+        """The kernel under its final name; equal ones are one."""
+        if kernel.text not in self.kernels:
+            name = f"k{len(self.kernels)}_{kernel.name}"
+            self.kernels[kernel.text] = replace(kernel, name=name, text=kernel.text.replace("{name}", name, 1))
+        return self.kernels[kernel.text]
+
+
+class Scope:
+    """Lowers the graph of one entry to a plan of launches."""
+
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
+        self.block = Block()
+        self.arrays: dict[Value, Array] = {}
+        self.loc: Loc | None = None
+
+    # ---- graphs
+
+    def lower(self, graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+        """Lower the nodes of a graph or region; returns the arrays of its outputs."""
+        outer = self.loc
+        self.arrays.update(zip(graph.inputs, inputs, strict=True))
+        for node in graph.nodes:
+            self.loc = node.loc or outer
+            made = self.node(node, [self.arrays[value] for value in node.inputs])
+            self.arrays.update(zip(node.outputs, made, strict=True))
+        self.loc = outer
+        return [self.arrays[value] for value in graph.outputs]
+
+    def node(self, node: Node, operands: Sequence[Array]) -> Sequence[Array]:
+        """Lower one node: by its own lowering, else by the template of its op as a region of one node."""
+        lowering = self.shared.lowerings.get(node.op.name)
+        if lowering is not None:
+            made = lowering(self, node, *node.op.arguments(operands))
+            return [made] if isinstance(made, Array) else made
+        given = dict(zip(node.inputs, operands, strict=True))
+        region = Graph(tuple(given), (node,), node.outputs)
+        return self.shared.templates[node.op.name](self, region, list(given.values()))
+
+    # ---- memory
+
+    def new(self, type: TensorType, kind: Kind = Kind.ARENA) -> Array:
+        """New memory, in row-major order."""
+        return arrays.new(type, kind)
+
+    def constant(self, literal: Literal) -> Array:
+        """A literal: a number where all elements are one, else memory that is filled when the bundle is loaded."""
+        values = literal.array()
+        if values.size and literal.data == values.reshape(-1)[:1].tobytes() * values.size:
+            return arrays.number(values.reshape(-1)[0].item(), literal.type)
+        if literal not in self.shared.constants:
+            made = arrays.new(literal.type, Kind.CONSTANT)
+            made.buffer.index = len(self.shared.constants)
+            self.shared.constants[literal] = made
+        return self.shared.constants[literal]
+
+    def spelled(self, array: Array) -> Array:
+        """The array in memory: copied if it is imaginary."""
+        return self.copy(array) if array.buffer.imaginary else array
+
+    def contiguous(self, array: Array) -> Array:
+        """The array in memory, in row-major order; copied if it is not."""
+        return array if array.packed and not array.buffer.imaginary else self.copy(array)
+
+    def reshape(self, array: Array, shape: Shape) -> Array:
+        """The array in another shape: a view if possible, else a copy."""
+        view = arrays.reshape(array, shape)
+        if view is None:
+            view = arrays.reshape(self.copy(array), shape)
+            assert view is not None
+        return view
+
+    # ---- the plan
+
+    def launch(self, launch: Launch, out: Array | None = None, reuse: Sequence[Array] = ()) -> None:
+        """Run a kernel. ``out`` is memory that it fills; it may be that of an array of ``reuse`` which dies here, if
+        each of its elements is written by the one that reads that element of the other."""
+        launch = replace(launch, kernel=self.shared.kernel(launch.kernel))
+        self.block.items.append(Statement(launch, out=out, reuse=tuple(reuse), loc=self.loc))
+
+    def copy(self, source: Array) -> Array:
+        """The values in memory of their own, in row-major order; no work at all if the source dies here."""
+        out = self.new(source.type)
+        self.block.items.append(Statement(self._move(out, source), out=out, source=source, loc=self.loc))
+        return out
+
+    def store(self, target: Array, source: Array) -> None:
+        """Copy the values into an existing array; no work at all if they could be made there."""
+        self.block.items.append(Statement(self._move(target, source), source=source, target=target, loc=self.loc))
+
+    def _move(self, target: Array, source: Array) -> Launch:
+        launch = move(target, source)
+        return replace(launch, kernel=self.shared.kernel(launch.kernel))
+
+    # ---- control flow on the host
+
+    def symbol(self, low: int, high: int) -> tuple[str, AnyDim]:
+        """A variable of the host (a step of a loop) and the size that it is; offsets may use it."""
+        self.shared.symbols += 1
+        name = f"t{self.shared.symbols}"
+        return name, arrays.variable(name, low, high)
+
+    @contextmanager
+    def inside(self, *header: Piece, loop: bool) -> Iterator[Block]:
+        """A block of the plan that opens with a line; what is lowered within goes there."""
+        outer, block = self.block, Block(header, loop, loc=self.loc)
+        outer.items.append(block)
+        self.block = block
+        yield block
+        self.block = outer
+
+    def say(self, *pieces: Piece) -> None:
+        """A line of the host's own."""
+        self.block.items.append(Statement(pieces, loc=self.loc))
+
+
+__all__ = ["Array", "Buffer", "Kind", "Lowering", "Scope", "Shared", "Template", "space_of"]
