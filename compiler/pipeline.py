@@ -14,6 +14,7 @@ from .passes.context import Context
 from .passes.cse import cse
 from .passes.dce import dce
 from .passes.fold_weights import fold_weights
+from .passes.fuse import fuse
 from .passes.hoist import hoist
 from .passes.inline import inline
 from .passes.legalize import legalize
@@ -55,7 +56,8 @@ STEPS: tuple[Step, ...] = (
     Step(cse, "what decompositions of neighbours share"),
     Step(hoist, "after fold_weights, whose arithmetic on parameters it moves; after cse, so that it moves it once"),
     Step(legalize, "again: a rewrite may give a primitive that the target lacks in that dtype", optional=False),
-    Step(dce, "last: what all of them left behind", optional=False),
+    Step(dce, "what all of them left behind: the dead are no readers in kernels", optional=False),
+    Step(fuse, "on what the target runs, in the layout in which it runs", default=False),
 )
 
 

@@ -8,7 +8,7 @@ from ..ir.graph import Node
 from ..ir.op import Access
 from ..ops.reduce import Reduction
 from ..ops.shape import Broadcast, Reshape, Transpose
-from ..ops.source import Bitcast, Constant
+from ..ops.source import Bitcast, Constant, Dimension
 from .axes import Axes, Group, SpaceError, View
 
 MOVES = (Reshape, Transpose, Broadcast)
@@ -21,17 +21,15 @@ def is_move(node: Node) -> bool:
 
 
 def is_scalar(node: Node) -> bool:
-    """Whether this is a number that can stand in a kernel's text."""
-    return isinstance(node.op, Constant) and node.output.type.rank == 0
+    """Whether this is a number that can stand in a kernel's text: a constant or a size."""
+    return isinstance(node.op, (Constant, Dimension)) and node.output.type.rank == 0
 
 
 def is_pointwise(node: Node) -> bool:
     """Whether each element of the one result depends on the same element of the operands."""
     op = node.op
-    same = bool(op.access) and all(each is Access.SAME for each in op.access)
-    return (
-        same and not op.is_composite() and not node.regions and len(node.outputs) == 1 and not isinstance(op, Bitcast)
-    )
+    same = op.elementwise or (not op.is_composite() and set(op.access) == {Access.SAME})
+    return same and len(node.outputs) == 1 and not isinstance(op, Bitcast)
 
 
 def is_reduction(node: Node) -> bool:
