@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...compiler.ir import Node, Program
+from ...compiler.ir import Node, Program, TensorType
 from ..api import Backend, BackendError, Emission, Loaded, Options, Runtime
 from ..source import check_source
+from . import costs
 from .capabilities import refusal
 from .emit import emit
 from .runtime import MODULE, NumpyRuntime
@@ -23,6 +24,12 @@ class NumpyBackend(Backend):
 
     def claims(self, node: Node) -> str | None:
         return refusal(node)
+
+    def layout(self, node: Node) -> tuple[float, float] | None:
+        return costs.layout(node)
+
+    def conversion(self, type: TensorType) -> float:
+        return costs.conversion(type)
 
     def emit(self, program: Program, weights: Mapping[str, np.ndarray], options: Options) -> Emission:
         if options.device not in (None, "cpu") or options.settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...compiler.ir import DType, Node
+from ...compiler.ops.channels_last import ConvChannelsLast
 from .lower import LOWERINGS
 
 MOVES = frozenset(
@@ -36,6 +37,8 @@ MOVES = frozenset(
 def refusal(node: Node) -> str | None:
     """None if the emitter takes the node, else why not."""
     op = node.op
+    if isinstance(op, ConvChannelsLast) and any(step != 1 for step in op.input_dilation):
+        return "a transposed convolution has a form of its own with the channels first only"
     if op.is_composite():
         if op.name not in LOWERINGS:
             return f"NumPy has no form of {op.name} of its own"

@@ -12,7 +12,7 @@ _WRITTEN = """
     absolute add argmax argsort bitwise_and bitwise_or bitwise_xor bool_ broadcast_to clip concatenate copy cos cumsum
     divide equal exp fill floor fmod greater greater_equal inf invert isnan left_shift less less_equal log matmul
     maximum minimum multiply nan negative not_equal parent power reduce reshape right_shift rint sign sin sqrt square
-    subtract take tanh transpose view where
+    subtract take tanh tile transpose view where
 """
 
 

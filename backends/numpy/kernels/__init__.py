@@ -9,9 +9,21 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-from . import attention, binding, conv, elementwise, index, memory, model, random, window
+from . import (
+    attention,
+    binding,
+    channels_last,
+    conv,
+    elementwise,
+    index,
+    memory,
+    model,
+    random,
+    window,
+    winograd,
+)
 
-MODULES = (elementwise, index, window, conv, attention, random, binding, memory, model)
+MODULES = (elementwise, index, window, conv, channels_last, winograd, attention, random, binding, memory, model)
 KERNELS: dict[str, Callable[..., Any]] = {kernel.__name__: kernel for module in MODULES for kernel in module.KERNELS}
 
 IMPORTS = """import json

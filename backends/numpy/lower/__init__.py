@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..scope import Lowering
-from . import attention, contract, control, elementwise, index, reduce, shape, source, window
+from . import attention, channels_last, contract, control, elementwise, index, reduce, shape, source, window
 
 LOWERINGS: dict[str, Lowering] = {
     **elementwise.LOWERINGS,
@@ -11,6 +11,7 @@ LOWERINGS: dict[str, Lowering] = {
     **shape.LOWERINGS,
     **reduce.LOWERINGS,
     **contract.LOWERINGS,
+    **channels_last.LOWERINGS,
     **window.LOWERINGS,
     **index.LOWERINGS,
     **attention.LOWERINGS,

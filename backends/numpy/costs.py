@@ -1,0 +1,65 @@
+"""What convolutions and windows cost in either layout: seconds of one core, from what a few shapes took.
+
+Measured on an AVX-512 machine with NumPy 2.4; only the proportions count. With the channels last, what a window sees
+are long runs to copy, and 3 x 3 kernels can be filtered by Winograd's method.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ...compiler.ir import Node, TensorType
+from ...compiler.ops.channels_last import ConvChannelsLast
+from ...compiler.ops.contract import Conv
+from ...compiler.ops.window import Window
+from .lower.channels_last import winograd_saves
+
+PRODUCT = 1 / 60e9
+"""A multiplication with its addition, in a matrix product."""
+MOVE = 0.5e-9
+"""An element brought into another order."""
+TAP_FIRST, TAP_LAST = 0.6e-9, 0.2e-9
+"""An element of a window, seen and combined, with the spatial axes last or the channels last."""
+COPY_FIRST, COPY_LAST = 0.35e-9, 0.2e-9
+"""An element of unrolled windows."""
+
+
+def layout(node: Node) -> tuple[float, float] | None:
+    """The natural form and the one with the channels last; None for what has one form only."""
+    if isinstance(node.op, Window):
+        taps = _elements(node.outputs[0].type) * math.prod(node.op.kernel)
+        return taps * TAP_FIRST, taps * TAP_LAST
+    if not isinstance(node.op, Conv) or any(step != 1 for step in node.op.input_dilation):
+        return None
+    op, result = node.op, node.output.type
+    (_, channels, *_), (filters, *window) = (_numbers(value.type) for value in node.inputs)
+    seen = math.prod(window)
+    points = _elements(result) // max(1, filters)
+    if op.groups > 1 and window[0] == 1:
+        taps = _elements(result) * seen
+        return taps * TAP_FIRST, taps * TAP_LAST
+    products = _elements(result) * seen * PRODUCT
+    bare = seen == channels and all(step == 1 for step in op.stride)
+    columns = 0 if bare else points * seen * op.groups
+    natural, last = products + columns * COPY_FIRST, products + columns * COPY_LAST
+    turned = ConvChannelsLast(stride=op.stride, window_dilation=op.window_dilation, groups=op.groups)
+    to_last = result.with_shape((result.shape[0], *result.shape[2:], result.shape[1]))
+    if winograd_saves(turned, (*window[1:], window[0], filters), to_last):
+        # A quarter of the products, and transforms.
+        tiles = points / 16
+        last = products / 4 + tiles * 36 * (36 * channels + 16 * filters) * PRODUCT + tiles * 52 * channels * MOVE
+    return natural, last
+
+
+def conversion(type: TensorType) -> float:
+    """The axes of a tensor in another order."""
+    return _elements(type) * MOVE
+
+
+def _elements(type: TensorType) -> int:
+    return math.prod(_numbers(type))
+
+
+def _numbers(type: TensorType) -> list[int]:
+    """The sizes, which all are whole numbers here."""
+    return [size for size in type.shape if isinstance(size, int)]

@@ -1,0 +1,163 @@
+"""Convolutions of x [N, *spatial, C] with w [*kernel, C / groups, O], as matrix products over a tile of rows at a time.
+
+``finish``, where it is given, is called for each tile of the result as soon as it is made, while it is in the cache:
+``finish((image, images), (row, rows))`` with the first image and row of the tile and those after its last.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+
+def band(x: np.ndarray, start: tuple, sizes: tuple, memory: np.ndarray) -> np.ndarray:
+    """The part of x [N, *spatial, C] that begins at ``start`` and has ``sizes`` points; zeros where that leaves x."""
+    whole = memory[: len(x) * math.prod(sizes) * x.shape[-1]].reshape(len(x), *sizes, x.shape[-1])
+    inside: list = [slice(None)]
+    taken: list = [slice(None)]
+    for axis, (begin, size) in enumerate(zip(start, sizes), 1):
+        first = min(max(-begin, 0), size)
+        last = max(first, min(size, x.shape[axis] - begin))
+        around = (slice(None),) * axis
+        whole[(*around, slice(0, first))] = 0
+        whole[(*around, slice(last, size))] = 0
+        inside.append(slice(first, last))
+        taken.append(slice(first + begin, last + begin))
+    np.copyto(whole[tuple(inside)], x[tuple(taken)])
+    return whole
+
+
+def last_tile(batch: int, depth: int, rows: int, row: int, filters: int) -> tuple[int, int]:
+    """How many images, and how many rows of the result, to make at once: 2 MB of columns, but 256 points at least.
+
+    ``depth`` elements are a column; 0 stands for columns that are x itself: then 1 MB of results.
+    """
+    budget = max(524288, 256 * depth) if depth else max(262144, 256 * filters)
+    point = depth or filters
+    if point * rows * row <= budget:
+        return max(1, min(batch, budget // max(1, point * rows * row))), rows
+    tiles = -(-rows // max(1, budget // (point * row)))
+    return 1, -(-rows // tiles)
+
+
+def last_columns(batch: int, depth: int, rows: int, row: int) -> int:
+    """The elements of the columns of one tile."""
+    images, rows = last_tile(batch, depth, rows, row, 0)
+    return images * depth * rows * row
+
+
+def last_band(batch: int, depth: int, rows: int, row: int, step: int, reach: int, line: int) -> int:
+    """The elements of the padded rows that one tile sees: ``step`` apart, ``reach`` high, ``line`` elements long."""
+    images, rows = last_tile(batch, depth, rows, row, 0)
+    return images * ((rows - 1) * step + reach) * line
+
+
+def last_windows(x: np.ndarray, counts: tuple, kernel: tuple, stride: tuple, dilation: tuple) -> np.ndarray:
+    """A view [N, *counts, *kernel, C] of x [N, *spatial, C]: what each element of the kernel sees at each position."""
+    steps = x.strides[1:-1]
+    moves = tuple(step * apart for step, apart in zip(steps, stride))
+    taps = tuple(step * apart for step, apart in zip(steps, dilation))
+    shape = (len(x), *counts, *kernel, x.shape[-1])
+    return np.lib.stride_tricks.as_strided(x, shape, (x.strides[0], *moves, *taps, x.strides[-1]), writeable=False)
+
+
+def last_conv(
+    x: np.ndarray,
+    w: np.ndarray,
+    stride: tuple,
+    low: tuple,
+    dilation: tuple,
+    groups: int,
+    padded: np.ndarray | None,
+    columns: np.ndarray | None,
+    out: np.ndarray,
+    finish: Callable | None = None,
+) -> np.ndarray:
+    """x convolved with w into out [N, *sizes, O]. Without ``columns`` the kernel is one element, its stride 1.
+
+    Without ``padded`` there is no padding. What of the padding is needed after the last element follows from ``out``.
+    """
+    kernel, sizes = w.shape[:-2], out.shape[1:-1]
+    depth, row = math.prod(w.shape[:-1]), math.prod(sizes[1:])
+    weights = w.reshape(depth, groups, -1).transpose(1, 0, 2)
+    whole = 0 if columns is None else depth * groups
+    images, rows = last_tile(len(x), whole, sizes[0], row, w.shape[-1])
+    for image in range(0, len(x), images):
+        for first in range(0, sizes[0], rows):
+            seen = x[image : image + images]
+            counts = (min(rows, sizes[0] - first), *sizes[1:])
+            if padded is None:
+                seen = seen[:, first * stride[0] :]
+            else:
+                needed = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(counts, stride, kernel, dilation)]
+                seen = band(seen, (first * stride[0] - low[0], *(-side for side in low[1:])), tuple(needed), padded)
+            seen = last_windows(seen, counts, kernel, stride, dilation)
+            if groups > 1:
+                seen = np.moveaxis(seen.reshape(*seen.shape[:-1], groups, -1), -2, 0)
+            if columns is not None:
+                unrolled = columns[: seen.size].reshape(seen.shape)
+                np.copyto(unrolled, seen)
+                seen = unrolled
+            target = out[image : image + images, first : first + rows]
+            made = target.reshape(-1, groups, weights.shape[-1]).transpose(1, 0, 2)
+            np.matmul(seen.reshape(groups, -1, depth), weights, out=made)
+            if finish is not None:
+                finish((image, image + len(target)), (first, first + counts[0]))
+    return out
+
+
+def depthwise_rows(rows: int, row: int) -> int:
+    """How many rows of the result to make at once, where one has ``row`` elements: about 1 MB."""
+    return max(1, min(rows, 262144 // max(1, row)))
+
+
+def depthwise_band(rows: int, row: int, step: int, reach: int, line: int) -> int:
+    """The elements of the padded rows that one tile sees: ``step`` apart, ``reach`` high, ``line`` elements long."""
+    return ((depthwise_rows(rows, row) - 1) * step + reach) * line
+
+
+def last_depthwise(
+    x: np.ndarray,
+    w: np.ndarray,
+    stride: tuple,
+    low: tuple,
+    dilation: tuple,
+    padded: np.ndarray | None,
+    out: np.ndarray,
+    finish: Callable | None = None,
+) -> np.ndarray:
+    """x [N, *spatial, C], each channel convolved with its own w [*kernel, C], into out [N, *sizes, C].
+
+    At a stride of 1, of several axes, w may be repeated [*kernel, last size * C]: a row and its channels are one line.
+    """
+    kernel, sizes = w.shape[:-1], out.shape[1:-1]
+    rows = depthwise_rows(sizes[0], math.prod(out.shape[2:]))
+    i, p = "abc"[: len(kernel)], "xyz"[: len(kernel)]
+    for image in range(len(x)):
+        for first in range(0, sizes[0], rows):
+            counts = (min(rows, sizes[0] - first), *sizes[1:])
+            seen, target = x[image : image + 1], out[image, first : first + rows]
+            if padded is None:
+                seen = seen[:, first * stride[0] :]
+            else:
+                needed = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(counts, stride, kernel, dilation)]
+                seen = band(seen, (first * stride[0] - low[0], *(-side for side in low[1:])), tuple(needed), padded)
+            seen = last_windows(seen, counts, kernel, stride, dilation)[0]
+            if w.shape[-1] != out.shape[-1]:
+                # What lies between two points of a row is the channels alone: the last size and these are one axis.
+                at = len(sizes) - 1
+                shape = (*counts[:-1], *kernel, w.shape[-1])
+                steps = (*seen.strides[:at], *seen.strides[at + 1 :])
+                seen = np.lib.stride_tricks.as_strided(seen, shape, steps, writeable=False)
+                line = target.reshape(*counts[:-1], -1)
+                np.einsum(f"{p[:-1]}{i}l,{i}l->{p[:-1]}l", seen, w, out=line)
+            else:
+                np.einsum(f"{p}{i}l,{i}l->{p}l", seen, w, out=target)
+            if finish is not None:
+                finish((image, image + 1), (first, first + counts[0]))
+    return out
+
+
+KERNELS = (
+    band, last_tile, last_columns, last_band, last_windows, last_conv, depthwise_rows, depthwise_band, last_depthwise,
+)  # fmt: skip

@@ -1,0 +1,96 @@
+"""Convolutions with 3 x 3 kernels at a stride of 1 by Winograd's minimal filtering F(4 x 4, 3 x 3).
+
+A tile of 4 x 4 results takes 36 products for each pair of channels instead of 144. The three transforms are Kronecker
+products of small matrices, so that BLAS does all the work. The interpolation points 0, +-2/3, +-3/2 and infinity keep
+the error near that of a direct sum (about 1e-6 of the largest result; the usual 0, +-1, +-2 are 4 times worse).
+Source: Lavin, Gray, Fast Algorithms for Convolutional Neural Networks, 2016; points after Alam et al., 2022.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from .channels_last import band
+
+
+def winograd_matrices() -> tuple:
+    """The transforms of one axis: of 6 elements of x [6, 6], of 3 weights [6, 3], of 6 products [4, 6], in float64."""
+    points = (0, 2 / 3, -2 / 3, 3 / 2, -3 / 2)
+    of_x, of_w, of_products = np.zeros((6, 6)), np.zeros((6, 3)), np.zeros((4, 6))
+    for place, point in enumerate(points):
+        others = [other for other in points if other != point]
+        of_x[place, :5] = np.poly(others)[::-1]
+        of_w[place] = point ** np.arange(3) / math.prod(point - other for other in others)
+        of_products[:, place] = point ** np.arange(4)
+    of_x[5] = np.poly(points)[::-1]
+    of_w[5, 2] = of_products[3, 5] = 1
+    return of_x, of_w, of_products
+
+
+def winograd_weights(w: np.ndarray) -> tuple:
+    """w [3, 3, C, O] transformed to [36, C, O], and the matrices [36, 36] and [16, 36] for x and the products."""
+    of_x, of_w, of_products = winograd_matrices()
+    both, flat = np.kron(of_w, of_w), w.reshape(9, -1)
+    made = np.empty((36, flat.shape[1]), w.dtype)
+    for first in range(0, flat.shape[1], 65536):
+        part = slice(first, first + 65536)
+        np.copyto(made[:, part], both @ flat[:, part], casting="same_kind")
+    turned = np.kron(of_x, of_x).astype(w.dtype), np.kron(of_products, of_products).astype(w.dtype)
+    return (made.reshape(36, *w.shape[2:]), *turned)
+
+
+def winograd_tile(batch: int, widest: int, down: int, across: int) -> tuple[int, int]:
+    """How many images, and how many of the tiles down, to take at once: 112 tiles, fewer of very many channels."""
+    budget = max(64, min(112, 1048576 // (36 * widest)))
+    if down * across <= budget:
+        return max(1, min(batch, budget // (down * across))), down
+    parts = -(-down // max(1, budget // across))
+    return 1, -(-down // parts)
+
+
+def winograd_scratch(batch: int, channels: int, filters: int, rows: int, columns: int) -> int:
+    """The elements of the padded x of one tile, its transform and the products."""
+    across, widest = -(-columns // 4), max(channels, filters)
+    images, down = winograd_tile(batch, widest, -(-rows // 4), across)
+    return images * (2 * 36 * down * across * widest + (4 * down + 2) * (4 * across + 2) * channels)
+
+
+def winograd_conv(
+    x: np.ndarray, w: tuple, low: tuple, scratch: np.ndarray, out: np.ndarray, finish: Callable | None = None
+) -> np.ndarray:
+    """x [N, H, W, C] convolved with ``w`` of `winograd_weights` into out [N, H', W', O]; see `last_conv` for finish."""
+    weights, of_x, of_products = w
+    channels, filters = weights.shape[1:]
+    across, widest = -(-out.shape[2] // 4), max(channels, filters)
+    images, most = winograd_tile(len(x), widest, -(-out.shape[1] // 4), across)
+    room = images * most * across * 36 * widest
+    one, two, padded = scratch[:room], scratch[room : 2 * room], scratch[2 * room :]
+    for image in range(0, len(x), images):
+        for first in range(0, out.shape[1], 4 * most):
+            target = out[image : image + images, first : first + 4 * most]
+            count, down = len(target), -(-target.shape[1] // 4)
+            tiles = count * down * across
+            corner = (first - low[0], -low[1])
+            seen = band(x[image : image + images], corner, (4 * down + 2, 4 * across + 2), padded)
+            n, r, c, e = seen.strides
+            shape = (6, 6, count, down, across, channels)
+            seen = np.lib.stride_tricks.as_strided(seen, shape, (r, c, n, 4 * r, 4 * c, e))
+            np.copyto(one[: seen.size].reshape(seen.shape), seen)
+            given = one[: 36 * tiles * channels].reshape(36, -1)
+            turned = np.matmul(of_x, given, out=two[: given.size].reshape(36, -1))
+            products = one[: 36 * tiles * filters].reshape(36, tiles, filters)
+            np.matmul(turned.reshape(36, tiles, channels), weights, out=products)
+            made = two[: 16 * tiles * filters].reshape(16, -1)
+            np.matmul(of_products, products.reshape(36, -1), out=made)
+            made = made.reshape(4, 4, count, down, across, filters)
+            for i in range(4):
+                for j in range(4):
+                    place = target[:, i::4, j::4]
+                    np.copyto(place, made[i, j, :, : place.shape[1], : place.shape[2]])
+            if finish is not None:
+                finish((image, image + count), (first, first + target.shape[1]))
+    return out
+
+
+KERNELS = (winograd_matrices, winograd_weights, winograd_tile, winograd_scratch, winograd_conv)
