@@ -14,6 +14,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .toolchain import first_line
+
 SWITCH = "NETWRIGHT_CUDA_GRAPHS"
 """``0`` in the environment: every launch comes from the host."""
 
@@ -108,8 +110,7 @@ class Graphs:
                 outputs = list(run(held))
             cuda.current_stream(self._device).wait_stream(stream)
         except RuntimeError as error:
-            lines = str(error).strip().splitlines()
-            self._seen[key] = f"capture failed: {lines[0] if lines else error!r}"
+            self._seen[key] = f"capture failed: {first_line(error)}"
             return None
         return _Captured(graph, held, outputs)
 

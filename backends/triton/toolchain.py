@@ -148,8 +148,12 @@ def _module(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except (ImportError, OSError, RuntimeError) as error:
-        lines = str(error).strip().splitlines()
-        raise BackendError(f"{name} is installed but cannot be imported: {lines[0] if lines else error!r}") from error
+        raise BackendError(f"{name} is installed but cannot be imported: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of torch or CUDA says, without the pages of advice below it."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def gpu(wanted: Device) -> Gpu:
@@ -194,8 +198,7 @@ def _no_gpu(module: Any, wanted: Device) -> str:
     try:
         module.cuda.init()
     except (RuntimeError, AssertionError) as error:
-        lines = str(error).strip().splitlines()
-        reason = lines[0] if lines else repr(error)
+        reason = first_line(error)
         return f"{for_what}: no GPU that torch can use (made for CUDA {module.version.cuda}): {reason}{instead}"
     return f"{for_what}: no GPU that torch can use{instead}"
 
@@ -213,7 +216,7 @@ def _facts(module: Any, index: int) -> Gpu:
     try:
         facts = module.cuda.get_device_properties(index)
     except (RuntimeError, AssertionError) as error:
-        raise BackendError(f"cuda:{index} does not answer: {str(error).strip().splitlines()[0]}") from error
+        raise BackendError(f"cuda:{index} does not answer: {first_line(error)}") from error
     return Gpu(f"cuda:{index}", str(facts.name), facts.major * 10 + facts.minor, int(facts.total_memory))
 
 
@@ -228,7 +231,7 @@ def check_memory(found: Gpu, needed: Mapping[str, int]) -> None:
         free, _ = module.cuda.mem_get_info(found.torch_name)
         kept = module.cuda.memory_reserved(found.torch_name) - module.cuda.memory_allocated(found.torch_name)
     except RuntimeError as error:
-        raise BackendError(f"{found.torch_name} does not answer: {str(error).strip().splitlines()[0]}") from error
+        raise BackendError(f"{found.torch_name} does not answer: {first_line(error)}") from error
     if total <= free + kept:
         return
     parts = ", ".join(f"{what} {_gib(size)}" for what, size in needed.items() if size)
