@@ -5,6 +5,7 @@
     == title
     #! refuse softmax relu          (what the target does not claim; `composites` are all of them)
     #! policy compute=bfloat16      (also params=..., keep=op,op)
+    #! fuse conv dot nodes=3        (the anchors of kernels; a dot takes a prologue; also operands=...)
     sections of a program
     --
     sections of the program after the pass (or `unchanged`), then its report as comments
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+from netwright.compiler.fusion import Fusion
 from netwright.compiler.ir import DType, Node
 from netwright.compiler.ir.text import print_program
 from netwright.compiler.ir.verify import verify
@@ -29,11 +31,13 @@ from netwright.compiler.passes.context import Context, Policy
 from netwright.compiler.passes.cse import cse
 from netwright.compiler.passes.dce import dce
 from netwright.compiler.passes.fold_weights import fold_weights
+from netwright.compiler.passes.fuse import fuse
 from netwright.compiler.passes.hoist import hoist
 from netwright.compiler.passes.inline import inline
 from netwright.compiler.passes.legalize import legalize
 from netwright.compiler.passes.loop_motion import loop_motion
 from netwright.compiler.passes.precision import precision
+from netwright.compiler.passes.schedule import schedule
 from netwright.compiler.passes.simplify import simplify
 
 from .running import assert_same, program
@@ -41,7 +45,20 @@ from .running import assert_same, program
 FOLDER = Path(__file__).parent / "cases"
 PASSES = {
     item.__name__: item
-    for item in (constant_folding, cse, dce, fold_weights, hoist, inline, legalize, loop_motion, precision, simplify)
+    for item in (
+        constant_folding,
+        cse,
+        dce,
+        fold_weights,
+        fuse,
+        hoist,
+        inline,
+        legalize,
+        loop_motion,
+        precision,
+        schedule,
+        simplify,
+    )
 }
 
 
@@ -70,10 +87,16 @@ CASES = [case for path in sorted(FOLDER.glob("*.txt")) for case in read(path)]
 def context(case: Case) -> Context:
     refused: set[str] = set()
     policy = None
+    fusion = None
     for line in case.directives:
         word, *items = line.split()
         if word == "refuse":
             refused |= set(items)
+        elif word == "fuse":
+            numbers = dict(item.split("=") for item in items if "=" in item)
+            limits = {key: int(number) for key, number in numbers.items()}
+            anchors = frozenset(item for item in items if "=" not in item)
+            fusion = Fusion(anchors=anchors, prologues=anchors & {"dot"}, **limits)
         else:
             options = dict(item.split("=") for item in items)
             dtypes = {key: DType(options[key]) for key in ("compute", "params") if key in options}
@@ -86,7 +109,7 @@ def context(case: Case) -> Context:
         composite = "composites" in refused and node.op.is_composite()
         return "not here" if composite or node.op.name in refused else None
 
-    return Context(target="case", claims=claims, precision=policy)
+    return Context(target="case", claims=claims, precision=policy, fusion=fusion)
 
 
 def outcome(case: Case) -> str:
