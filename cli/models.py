@@ -9,7 +9,7 @@ from ..driver.build import Weights
 from ..driver.check import warnings_of
 from ..driver.model import Model, load
 from .console import warn
-from .options import UsageError, pairs
+from .options import UsageError, mesh, pairs, shards
 
 RESERVED = ("given", "dtype", "dims")
 
@@ -27,6 +27,13 @@ def open_model(
         if not name.isidentifier() or name in RESERVED:
             raise UsageError(f"--set {name[:80]}: that is no name of a knob")
     return load(model, given=given or (), dtype=dtype, dims=dims, **args)
+
+
+def spread_model(model: Model, mesh_text: str | None, rules: list[str] | None) -> Model:
+    """The model on the mesh that was asked for by ``--mesh`` and ``--shard``; as it is if neither was said."""
+    if mesh_text is None and not rules:
+        return model
+    return model.spreading(mesh(mesh_text), shards(rules))
 
 
 def weights_of(path: Path | None, seed: int, *, everywhere: bool = False) -> Weights:

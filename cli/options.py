@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 
 MODEL = "Model"
 WEIGHTS = "Weights"
+MESH = "Mesh"
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A spec file, or zoo:NAME.", show_default=False)]
 SetOption = Annotated[
@@ -27,6 +29,24 @@ SizeOption = Annotated[
 WithOption = Annotated[
     list[str] | None,
     typer.Option("--with", metavar="INPUT", help="An optional input that will be given.", rich_help_panel=MODEL),
+]
+MeshOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mesh",
+        metavar="data=2,model=4",
+        help="Lay the model over a mesh of devices; none for one device.",
+        rich_help_panel=MESH,
+    ),
+]
+ShardOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shard",
+        metavar="NAME=data,-",
+        help="The mesh axis of each axis of parameters (by path) or values (by label). May be repeated.",
+        rich_help_panel=MESH,
+    ),
 ]
 DtypeOption = Annotated[
     str | None,
@@ -50,6 +70,9 @@ EntryOption = Annotated[str, typer.Option("--entry", metavar="E", help="The entr
 DumpOption = Annotated[
     Path | None, typer.Option("--dump-dir", metavar="DIR", help="Write the program there after each pass.")
 ]
+
+
+_AXIS = re.compile(r"[a-z][a-z0-9_]{0,99}", re.ASCII)
 
 
 class UsageError(Exception):
@@ -76,6 +99,32 @@ def sizes(options: Iterable[str] | None) -> dict[str, int]:
         if not (value.isascii() and value.isdigit()) or len(value) > 10 or not 0 <= int(value) < 2**31:
             raise UsageError(f"--dim {key}={value[:80]}: a size is a whole number from 0 to 2^31 - 1")
         found[key] = int(value)
+    return found
+
+
+def mesh(option: str | None) -> dict[str, int] | None:
+    """The value of ``--mesh``: the devices along each axis; empty for ``none``. Raises UsageError."""
+    if option is None or option == "none":
+        return None if option is None else {}
+    found: dict[str, int] = {}
+    for part in option.split(","):
+        name, sign, size = part.strip().partition("=")
+        if not sign or not _AXIS.fullmatch(name) or not (size.isascii() and size.isdigit()) or len(size) > 7:
+            raise UsageError(f"--mesh {option[:80]!r}: write --mesh data=2,model=4, or --mesh none")
+        if name in found:
+            raise UsageError(f"--mesh names the axis {name} twice")
+        found[name] = int(size)
+    return found
+
+
+def shards(options: Iterable[str] | None) -> dict[str, tuple[str | None, ...]]:
+    """The values of ``--shard``: mesh axes by pattern, None for ``-``. Raises UsageError."""
+    found: dict[str, tuple[str | None, ...]] = {}
+    for pattern, text in pairs(options, "--shard").items():
+        axes = [axis.strip() for axis in text.split(",")]
+        if not all(axis == "-" or _AXIS.fullmatch(axis) for axis in axes):
+            raise UsageError(f"--shard {pattern[:80]}={text[:80]}: write mesh axes with commas between, - for none")
+        found[pattern] = tuple(None if axis == "-" else axis for axis in axes)
     return found
 
 

@@ -26,6 +26,22 @@ def tensor_placements(program: Program) -> dict[str, Axes]:
     return {name: placed[name] for name in program.used_tensors() if any(placed.get(name, ()))}
 
 
+def value_placements(program: Program) -> dict[str, Axes]:
+    """The mesh axes of the inputs and states of entries that are spread, by name."""
+    if program.sharding is None:
+        return {}
+    ranks: dict[str, set[int]] = {}
+    for entry in program.entries.values():
+        for port in entry.inputs:
+            ranks.setdefault(port.name, set()).add(port.type.rank)
+    for name, state in program.state.items():
+        ranks.setdefault(name, set()).add(state.type.rank)
+    placed = program.sharding.values
+    return {
+        name: placed[name].axes for name, found in ranks.items() if name in placed and {len(placed[name].axes)} == found
+    }
+
+
 def _result(node: Node, value: Value, known: dict[Value, Axes]) -> Axes:
     """Where a result lies without moving its operands; whole where that is not told."""
     whole: Axes = (None,) * value.type.rank

@@ -48,15 +48,21 @@ def compile(
     seed: int = 0,
     device: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    mesh: Mapping[str, int] | None = None,
+    spread: Mapping[str, tuple[str | None, ...]] | None = None,
 ) -> Executable:
     """Compile a model for a target.
 
     ``weights`` is a file (safetensors, its index or folder, or npz) whose keys are all accounted for, or arrays by
     parameter path; without it parameters are drawn from ``seed``, the same on every target. The result is called with
-    arrays by name. Raises SpecError, WeightsError, BackendError.
+    arrays by name. ``mesh`` and ``spread`` lay it over devices as in `Model.spreading`. Raises SpecError, WeightsError,
+    BackendError.
     """
     build = Build(target, Options(device, dict(settings or {})))
-    return compile_model(as_model(model), build, as_weights(weights, seed))
+    found = as_model(model)
+    if mesh is not None or spread:
+        found = found.spreading(mesh, spread)
+    return compile_model(found, build, as_weights(weights, seed))
 
 
 def open(folder: str | Path, *, verify_weights: bool = False) -> Executable:

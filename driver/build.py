@@ -21,6 +21,7 @@ from ..compiler.ir import Parameter, Program
 from ..compiler.passes.context import Context, LayoutCosts, Policy
 from ..compiler.passes.inline import InlineError
 from ..compiler.passes.legalize import LegalizeError
+from ..compiler.passes.shard import ShardError
 from ..spec.weights.load import load_weights
 from ..version import VERSION
 from .collector import paused
@@ -92,6 +93,8 @@ class Compiled:
 def compilation(model: Model, build: Build) -> tuple[Backend, Context]:
     """The backend of a build, and the context that passes get. Raises BackendError, SpecError."""
     backend = registry.get(build.target)
+    if (model.spread.mesh or model.spread.rules) and "shard" not in backend.requires:
+        raise BackendError(f"target {backend.name} runs on one device; a mesh is for targets such as jax")
     context = Context(
         target=backend.name,
         claims=backend.claims,
@@ -115,7 +118,7 @@ def compile_program(model: Model, build: Build, weights: Weights) -> Compiled:
     try:
         with paused():
             program = pipeline.run(model.program, context)
-    except (LegalizeError, pipeline.PipelineError, InlineError) as error:
+    except (LegalizeError, pipeline.PipelineError, InlineError, ShardError) as error:
         raise BackendError(str(error)) from error
     except OSError as error:
         raise BackendError(f"cannot write the dumps to {build.dump_dir}: {error.strerror}") from error

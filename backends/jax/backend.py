@@ -7,11 +7,12 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
-from ...compiler.ir import Node, Program
+from ...compiler.ir import Node, Program, Sharding
+from ...compiler.placements import tensor_placements
 from ..api import Backend, Content, Emission, Loaded, Options
 from ..bundle import write_safetensors
 from ..source import check_source
-from . import capabilities, runtime, stablehlo
+from . import capabilities, devices, runtime, stablehlo
 from .emit import emit
 from .vocabulary import vocabulary
 
@@ -22,6 +23,7 @@ class JaxBackend(Backend):
     name: ClassVar[str] = "jax"
     summary: ClassVar[str] = "JAX/XLA: a readable module of pure functions, and StableHLO for cpu, cuda and tpu"
     extra: ClassVar[str] = "jax"
+    requires: ClassVar[frozenset[str]] = frozenset({"shard"})
     forbids: ClassVar[frozenset[str]] = frozenset({"inline"})
 
     def unavailable(self) -> str | None:
@@ -38,6 +40,11 @@ class JaxBackend(Backend):
         if emitted.constants:
             files[runtime.CONSTANTS] = _writer(emitted.constants)
         metadata: dict[str, Any] = {"functions": emitted.entries}
+        if program.sharding is not None:
+            metadata["sharding"] = _sharding_data(program, program.sharding)
+            if wanted:
+                # Exporting starts JAX; what runs here afterwards needs the devices of the mesh.
+                devices.start(program.sharding.devices)
         if wanted:
             module = runtime.import_model(emitted.text)
             if emitted.constants:
@@ -53,6 +60,16 @@ class JaxBackend(Backend):
 
     def load(self, bundle: Loaded) -> runtime.JaxRuntime:
         return runtime.load(bundle)
+
+
+def _sharding_data(program: Program, sharding: Sharding) -> dict[str, Any]:
+    """The mesh, and the mesh axes of what is spread over it, by name or label."""
+    return {
+        # In order: JSON written with sorted keys would lose it.
+        "mesh": [[name, size] for name, size in sharding.mesh.items()],
+        "params": {name: list(axes) for name, axes in tensor_placements(program).items()},
+        "values": {label: list(placement.axes) for label, placement in sharding.values.items()},
+    }
 
 
 def _writer(constants: Mapping[str, np.ndarray]) -> Content:

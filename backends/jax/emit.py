@@ -11,9 +11,11 @@ import numpy as np
 
 from ...compiler.ir import Entry, Graph, Program, Symbol, Value, dims
 from ...compiler.ops.control import Call
+from ...compiler.placements import tensor_placements, value_placements
 from ..api import BackendError
 from ..source import comment
 from .lower import lower_graph
+from .lower.control import axes_text
 from .lower.source import number
 from .scope import Function, Module, Scope, jnp_dtype, tuple_text
 from .sizes import Sizes, solutions
@@ -30,11 +32,11 @@ _HEADER = '''\
 
 An entry's function maps (params, inputs{states}) to its outputs; all are dictionaries of arrays by name. Call it by
 itself inside ``with jax.enable_x64(True):``, so that 64-bit integers are what they are declared to be.
-"""
+{mesh}"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+{math}from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +46,12 @@ import numpy as np
 from jax import Array, lax
 {safe_open}
 '''
+
+_MESH = """
+It lies on a mesh of devices; on a CPU, virtual ones are asked for by the environment variable
+XLA_FLAGS=--xla_force_host_platform_device_count={devices}. Called by themselves, the functions run on one device, or
+spread inside ``with jax.set_mesh(model.mesh_of(model.MESH)):``.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +77,10 @@ def emit(program: Program) -> Emitted:
         *_sources("helpers.py", module.helpers),
         *blocks,
         *entries,
-        *_sources("serve.py", ("Entry", "Net")),
+        *_sources("serve.py", ("Entry", "Net", "mesh_of", "MeshNet") if program.sharding else ("Entry", "Net")),
         _table(program, names),
-        _load(bool(program.used_tensors()), bool(module.constants)),
+        *_places(program),
+        _load(bool(program.used_tensors()), bool(module.constants), program.sharding is not None),
     ]
     return Emitted("\n\n".join(part.strip("\n") + "\n" for part in parts), module.constants, names)
 
@@ -83,6 +92,8 @@ def _header(program: Program, reads: bool) -> str:
         name=comment(program.name),
         example=example,
         states=", state" if program.state else "",
+        mesh=_MESH.format(devices=program.sharding.devices) if program.sharding else "",
+        math="import math\n" if program.sharding else "",
         safe_open="from safetensors import safe_open\n" if reads else "",
     )
 
@@ -240,7 +251,19 @@ def _names(names: Sequence[str]) -> str:
     return tuple_text([ascii(name) for name in names])
 
 
-def _load(weights: bool, constants: bool) -> str:
+def _places(program: Program) -> list[str]:
+    """The tables of the mesh, and of the parameters, inputs and states that are spread over it."""
+    if program.sharding is None:
+        return []
+    sizes = ", ".join(f"{name!a}: {size}" for name, size in program.sharding.mesh.items())
+    tables = [f"MESH = {{{sizes}}}"]
+    for name, placed in (("PARAMS", tensor_placements(program)), ("VALUES", value_placements(program))):
+        lines = [f"    {key!a}: {axes_text(axes)}," for key, axes in placed.items()]
+        tables.append("\n".join([f"{name}: dict[str, tuple[str | None, ...]] = {{", *lines, "}"]))
+    return ["\n\n".join(tables)]
+
+
+def _load(weights: bool, constants: bool, spread: bool) -> str:
     lines = ["CONSTANTS: dict[str, np.ndarray] = {}", "", ""] if constants else []
     if weights or constants:
         lines += [
@@ -250,8 +273,11 @@ def _load(weights: bool, constants: bool) -> str:
             "",
             "",
         ]
+    given = "folder: str | Path | None = None, params: Mapping[str, Any] | None = None"
     lines += [
-        "def load(folder: str | Path | None = None, params: Mapping[str, Any] | None = None) -> Net:",
+        f"def load({given}, devices: Sequence[Any] | None = None) -> MeshNet:"
+        if spread
+        else f"def load({given}) -> Net:",
         '    """The model, with the weights that stand beside this file, in another folder, or given as arrays."""',
     ]
     if weights or constants:
@@ -260,5 +286,9 @@ def _load(weights: bool, constants: bool) -> str:
         lines.append('    CONSTANTS.update(_read(folder / "constants.safetensors"))')
     if weights:
         lines += ["    if params is None:", '        params = _read(folder / "weights.safetensors")']
-    lines.append(f"    return Net(ENTRIES, {'params' if weights else 'params or {}'})")
+    params = "params" if weights else "params or {}"
+    if spread:
+        lines.append(f"    return MeshNet(ENTRIES, {params}, mesh_of(MESH, devices), PARAMS, VALUES)")
+    else:
+        lines.append(f"    return Net(ENTRIES, {params})")
     return "\n".join(lines)

@@ -159,3 +159,10 @@ def scan_until(
     order = lax.iota(jnp.int64, length)
     order = jnp.maximum(order, count - done) if reverse else jnp.minimum(order, done - 1)
     return carry, tuple(jnp.take(whole, order, axis=0, mode="clip") for whole in stacked)
+
+
+def spread(x: Array, axes: Sequence[str | None]) -> Array:
+    """x laid over the mesh that is set, each axis over the named axis of the mesh; where none is set, x itself."""
+    if jax.sharding.get_abstract_mesh().empty:
+        return x
+    return lax.with_sharding_constraint(x, jax.sharding.PartitionSpec(*axes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.util
-import os
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -15,24 +15,12 @@ import numpy as np
 from ..api import BackendError, Loaded, Runtime
 from ..bundle import SafetensorsFile
 from ..source import check_source
-from .capabilities import has_accelerator
+from . import devices
+from .devices import import_jax
 from .vocabulary import vocabulary
 
 SOURCE = "model.py"
 CONSTANTS = "constants.safetensors"
-
-
-def import_jax() -> Any:
-    """JAX, imported when it is first needed.
-
-    Where libtpu is installed but no accelerator is, JAX is told to look at the CPU only, which spares errors on the
-    terminal. A choice of the user's own (``JAX_PLATFORMS``, or the configuration) stays.
-    """
-    jax: Any = importlib.import_module("jax")
-    chosen = jax.config.jax_platforms or "JAX_PLATFORMS" in os.environ
-    if not chosen and importlib.util.find_spec("libtpu") is not None and not has_accelerator():
-        jax.config.update("jax_platforms", "cpu")
-    return jax
 
 
 class _Text(importlib.abc.ExecutionLoader):
@@ -71,16 +59,30 @@ class JaxRuntime(Runtime):
     """Calls the functions of an emitted module. New states stay where JAX computes, as JAX arrays."""
 
     def __init__(self, module: Any, weights: Mapping[str, np.ndarray], constants: Mapping[str, np.ndarray]) -> None:
+        """Raises `BackendError` where JAX has too few devices for the mesh of the module."""
         if constants:
             module.CONSTANTS.update(constants)
         self.module = module
-        self.net = module.Net(module.ENTRIES, {name: weights[name] for name in weights})
+        mesh: Mapping[str, int] | None = getattr(module, "MESH", None)
+        if mesh is None:
+            self.net = module.Net(module.ENTRIES, weights)
+            return
+        count = math.prod(mesh.values())
+        devices.check(devices.start(count), mesh, count)
+        self.net = module.MeshNet(module.ENTRIES, weights, module.mesh_of(mesh), module.PARAMS, module.VALUES)
 
     def call(
         self, entry: str, inputs: Mapping[str, np.ndarray], states: Mapping[str, np.ndarray], sizes: Mapping[str, int]
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         outputs, updated = self.net.call(entry, inputs, states)
-        return {name: np.array(array) for name, array in outputs.items()}, updated
+        return {name: _whole(array) for name, array in outputs.items()}, updated
+
+
+def _whole(array: Any) -> np.ndarray:
+    """An array whose parts may be with other processes, which then all ask for it."""
+    if array.is_fully_addressable:
+        return np.array(array)
+    return np.asarray(importlib.import_module("jax.experimental.multihost_utils").process_allgather(array, tiled=True))
 
 
 def load(bundle: Loaded) -> JaxRuntime:

@@ -5,7 +5,8 @@ The text of `Net` is copied into emitted modules; what it needs stands in the li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -39,12 +40,20 @@ class Net:
         self.entries = entries
         self.state: dict[str, Array] = {}
         with jax.enable_x64(True):
-            self.params = {name: jnp.asarray(params[name]) for name in params}
+            self.params = {name: self.parameter(name, params[name]) for name in params}
         # States are given up: XLA writes their new values where the old ones were.
         self._compiled = {
             name: jax.jit(entry.function, donate_argnums=(2,) if entry.updates else ())
             for name, entry in entries.items()
         }
+
+    def parameter(self, name: str, array: Any) -> Array:
+        """A parameter as the functions read it."""
+        return jnp.asarray(array)
+
+    def value(self, name: str, array: Any, dtype: Any = None) -> Array:
+        """An input or a state as the functions read it."""
+        return jnp.asarray(array, dtype)
 
     def __call__(self, **inputs: Any) -> dict[str, Array]:
         return self.run("main", **inputs)
@@ -78,9 +87,12 @@ class Net:
         """The outputs and the new states of an entry, by name. JAX arrays among the states are given up."""
         known = self.entries[entry]
         with jax.enable_x64(True):
-            arguments = [self.params, {name: jnp.asarray(inputs[name], dtype) for name, dtype in known.inputs.items()}]
+            arguments = [
+                self.params,
+                {name: self.value(name, inputs[name], dtype) for name, dtype in known.inputs.items()},
+            ]
             if known.states:
-                arguments.append({name: jnp.asarray(state[name]) for name in known.states})
+                arguments.append({name: self.value(name, state[name]) for name in known.states})
             result = self._compiled[entry](*arguments)
         outputs, updated = result if known.updates else (result, {})
         # JAX sorts the keys of dictionaries.
@@ -89,3 +101,51 @@ class Net:
     def reset(self) -> None:
         """Set every state back to its first value; sizes may be others afterwards."""
         self.state = {}
+
+
+def mesh_of(sizes: Mapping[str, int], devices: Sequence[Any] | None = None) -> jax.sharding.Mesh:
+    """The mesh of these devices, by default those that JAX finds. Raises `ValueError` for too few."""
+    count = math.prod(sizes.values())
+    found = jax.devices() if devices is None else devices
+    if len(found) < count:
+        raise ValueError(f"the mesh {sizes} needs {count} devices; there are {len(found)}")
+    kinds = (jax.sharding.AxisType.Auto,) * len(sizes)
+    return jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=kinds, devices=found[:count])
+
+
+class MeshNet(Net):
+    """A `Net` over a mesh of devices, which may be those of several processes.
+
+    ``placed`` and ``values`` name the mesh axis of each axis of the parameters, and of the inputs and states, that are
+    spread; every device has the whole of the others. Each process is given all of the inputs.
+    """
+
+    def __init__(
+        self,
+        entries: Mapping[str, Entry],
+        params: Mapping[str, Any],
+        mesh: jax.sharding.Mesh,
+        placed: Mapping[str, Sequence[str | None]],
+        values: Mapping[str, Sequence[str | None]],
+    ) -> None:
+        self.mesh, self.placed, self.values = mesh, placed, values
+        super().__init__(entries, params)
+
+    def parameter(self, name: str, array: Any) -> Array:
+        return self._lay(array, self.placed.get(name, ()))
+
+    def value(self, name: str, array: Any, dtype: Any = None) -> Array:
+        return self._lay(array, self.values.get(name, ()), dtype)
+
+    def _lay(self, array: Any, axes: Sequence[str | None], dtype: Any = None) -> Array:
+        if isinstance(array, Array) and array.sharding.device_set == set(self.mesh.devices.flat):
+            return array
+        array = np.asarray(array, dtype)
+        sharding = jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec(*axes))
+        return jax.make_array_from_callback(array.shape, sharding, lambda part: array[part])
+
+    def call(
+        self, entry: str, inputs: Mapping[str, Any], state: Mapping[str, Any]
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        with jax.set_mesh(self.mesh):
+            return super().call(entry, inputs, state)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import AnyDim, Dim, Entry, Guard, Program, Symbol, TensorType
+from ...compiler.ir import AnyDim, Axes, Dim, Entry, Guard, Program, Symbol, TensorType
 from ...compiler.ir.dims import LIMIT, Atom, Extreme, FloorDiv, symbols
+from ...compiler.placements import tensor_placements, value_placements
 from ..api import BackendError, Loaded, Runtime
-from .runtime import import_jax
+from .devices import import_jax
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,17 @@ def export(program: Program, module: Any, names: Mapping[str, str], platforms: S
     files: dict[str, bytes] = {}
     entries: dict[str, str] = {}
     refused: dict[str, str] = {}
+    mesh = None
+    if program.sharding is not None:
+        sizes = program.sharding.mesh
+        kinds = (jax.sharding.AxisType.Auto,) * len(sizes)
+        mesh = jax.sharding.AbstractMesh(tuple(sizes.values()), tuple(sizes), axis_types=kinds)
     for entry in program.entries.values():
         file = f"{names[entry.name]}.stablehlo"
-        with _plain_locations(jax), jax.enable_x64(True):
+        with plain_locations(jax), jax.enable_x64(True), _spread(jax, mesh):
             try:
                 exported = jax.export.export(jax.jit(getattr(module, names[entry.name])), platforms=platforms)(
-                    *_arguments(jax, program, entry)
+                    *arguments(jax, program, entry, mesh)
                 )
                 files[file] = bytes(exported.serialize())
             except Exception as error:
@@ -50,8 +56,13 @@ def export(program: Program, module: Any, names: Mapping[str, str], platforms: S
     return Exports(files, entries, refused)
 
 
+def _spread(jax: Any, mesh: Any) -> AbstractContextManager[Any]:
+    """Constraints speak of this mesh inside."""
+    return nullcontext() if mesh is None else jax.sharding.use_abstract_mesh(mesh)
+
+
 @contextmanager
-def _plain_locations(jax: Any) -> Iterator[None]:
+def plain_locations(jax: Any) -> Iterator[None]:
     """Without this, exported bytes hold the paths of source files."""
     before = jax.config.jax_traceback_in_locations_limit
     jax.config.update("jax_traceback_in_locations_limit", 0)
@@ -71,13 +82,23 @@ def _reason(error: Exception) -> str:
 # ---- symbolic arguments
 
 
-def _arguments(jax: Any, program: Program, entry: Entry) -> tuple[Any, ...]:
+def arguments(jax: Any, program: Program, entry: Entry, mesh: Any = None) -> tuple[Any, ...]:
+    """The types of what the function of an entry takes, laid over a mesh if there is one."""
     sizes = _Symbols(jax, entry)
     types = program.tensor_types()
-    params = {name: sizes.struct(types[name]) for name in program.used_tensors()}
-    inputs = {port.name: sizes.struct(port.type) for port in entry.inputs}
+
+    def struct(type: TensorType, axes: Axes) -> Any:
+        shape = tuple(sizes.size(size) for size in type.shape)
+        if mesh is None:
+            return jax.ShapeDtypeStruct(shape, type.dtype.numpy)
+        sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
+        return jax.ShapeDtypeStruct(shape, type.dtype.numpy, sharding=sharding)
+
+    placed, values = tensor_placements(program), value_placements(program)
+    params = {name: struct(types[name], placed.get(name, ())) for name in program.used_tensors()}
+    inputs = {port.name: struct(port.type, values.get(port.name, ())) for port in entry.inputs}
     states = dict.fromkeys((*entry.states, *entry.updates))
-    state = {name: sizes.struct(program.state[name].type) for name in states}
+    state = {name: struct(program.state[name].type, values.get(name, ())) for name in states}
     return (params, inputs, state) if state else (params, inputs)
 
 
@@ -108,6 +129,11 @@ class _Symbols:
         """Constraints as JAX reads them; ``max(a, b) == a`` is said as ``a >= b``, which it makes more of."""
         if not symbols(guard.left) | symbols(guard.right) <= self.names.keys():
             return
+        for left, right in ((guard.left, guard.right), (guard.right, guard.left)):
+            divisor = _divisor(left, right)
+            if divisor:
+                yield f"mod({self._text(left)}, {divisor}) == 0"
+                return
         for extreme, other in ((guard.left, guard.right), (guard.right, guard.left)):
             atom = _only_atom(extreme)
             if isinstance(atom, Extreme) and other in atom.items:
@@ -134,10 +160,6 @@ class _Symbols:
             case _:
                 return self.names[atom]
 
-    def struct(self, type: TensorType) -> Any:
-        shape = tuple(self.size(size) for size in type.shape)
-        return self.jax.ShapeDtypeStruct(shape, type.dtype.numpy)
-
     def size(self, size: AnyDim) -> Any:
         if not isinstance(size, Dim):
             return size
@@ -161,6 +183,15 @@ class _Symbols:
                 return result
             case _:
                 return self.dims[atom]
+
+
+def _divisor(size: AnyDim, multiple: AnyDim) -> int:
+    """The d of ``size == d * (size // d)``, else 0."""
+    if isinstance(multiple, Dim) and len(multiple.terms) == 1:
+        monomial, factor = multiple.terms[0]
+        if len(monomial) == 1 and monomial[0] == FloorDiv(size, factor):
+            return factor
+    return 0
 
 
 def _only_atom(size: AnyDim) -> Atom | None:
@@ -210,6 +241,8 @@ class StableHloRuntime(Runtime):
 def load(bundle: Loaded) -> StableHloRuntime:
     """The exported entries of a verified bundle. Raises `BackendError` if it has none."""
     exported = bundle.manifest.get("backend", {}).get("stablehlo", {}).get("entries", {})
+    if bundle.manifest.get("backend", {}).get("sharding"):
+        raise BackendError(f"{bundle.folder} was exported for a mesh of devices; run its model.py")
     if not exported:
         raise BackendError(f"{bundle.folder} holds no exported entry; compile with the setting stablehlo")
     entries = bundle.manifest["signature"]["entries"]

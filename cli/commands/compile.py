@@ -12,15 +12,17 @@ from ...backends.bundle import read_manifest
 from ...driver.build import Build, write_bundle
 from ..app import command
 from ..console import bytes_text, cell, progress, say, say_json, show, table
-from ..models import open_model, show_warnings, weights_of
+from ..models import open_model, show_warnings, spread_model, weights_of
 from ..options import (
     DtypeOption,
     DumpOption,
     FixOption,
     JsonOption,
+    MeshOption,
     ModelArgument,
     SeedOption,
     SetOption,
+    ShardOption,
     TargetOption,
     WeightsOption,
     WithOption,
@@ -40,6 +42,8 @@ def compile_(
     dim: FixOption = None,
     given: WithOption = None,
     dtype: DtypeOption = None,
+    mesh: MeshOption = None,
+    shard: ShardOption = None,
     weights: WeightsOption = None,
     seed: SeedOption = 0,
     json: JsonOption = False,
@@ -48,7 +52,7 @@ def compile_(
 
     A bundle holds readable source (or ONNX), the weights and a manifest. One that stands there is replaced.
     """
-    loaded = open_model(model, knobs, given, dtype, sizes(dim))
+    loaded = spread_model(open_model(model, knobs, given, dtype, sizes(dim)), mesh, shard)
     source = weights_of(weights, seed)
     with progress(f"compiling {model} for {target}"):
         write_bundle(loaded, folder, Build(target, Options(device), dump_dir), source)

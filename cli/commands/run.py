@@ -15,13 +15,15 @@ from ...driver.memory import check_memory
 from ...driver.run import run_entry
 from ..app import command
 from ..console import progress, say, say_json, seconds_text
-from ..models import open_model, show_warnings, weights_of
+from ..models import open_model, show_warnings, spread_model, weights_of
 from ..options import (
     DtypeOption,
     EntryOption,
     JsonOption,
+    MeshOption,
     SeedOption,
     SetOption,
+    ShardOption,
     SizeOption,
     UsageError,
     WeightsOption,
@@ -54,6 +56,8 @@ def run(
     dim: SizeOption = None,
     given: WithOption = None,
     dtype: DtypeOption = None,
+    mesh: MeshOption = None,
+    shard: ShardOption = None,
     weights: WeightsOption = None,
     seed: SeedOption = 0,
     verify_weights: Annotated[
@@ -71,11 +75,11 @@ def run(
     program: Program | None = None
     with progress(f"opening {what}") as tell:
         if Path(what).is_dir():
-            if target or knobs or given or dtype or weights:
+            if target or knobs or given or dtype or weights or mesh or shard:
                 raise UsageError(f"{what} is a bundle, which is compiled: it takes no --target, --set or --weights")
             net = Executable(Path(what), verify_weights=verify_weights)
         else:
-            model = open_model(what, knobs, given, dtype)
+            model = spread_model(open_model(what, knobs, given, dtype), mesh, shard)
             model = model.giving(set(model.optional_inputs) & {name.partition(".")[0] for name in typed})
             show_warnings(model)
             check_memory(model.program, wanted)

@@ -113,7 +113,7 @@ def _asked(spread: Spread) -> Iterator[_Rule]:
     """The rules of a command line, at places in what was typed."""
     for text, axes in spread.rules.items():
         shown = ",".join(axis or "-" for axis in axes)
-        source = Source("--shard", f"{text}={shown}")
+        source = Source(f"--shard {text[:60]}={shown[:60]}", f"{text}={shown}")
         spans, column = [], len(text) + 2
         for axis in axes:
             width = len(axis or "-")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ....compiler.ir import Node, Op, Value
 from ....compiler.ops import control as ops
+from ....compiler.ops.placement import ShardingConstraint
 from ...api import BackendError
 from ..scope import Lowering, Scope, tuple_text
 
@@ -86,4 +87,19 @@ def _cond(scope: Scope, node: Node, op: ops.Cond) -> None:
     scope.line(f"{_names(scope, node.outputs)} = lax.cond({condition}, {', '.join(names)})")
 
 
-LOWERINGS: dict[type[Op], Lowering] = {ops.Call: _call, ops.Scan: _scan, ops.While: _while, ops.Cond: _cond}
+def axes_text(axes: Sequence[str | None]) -> str:
+    """Python for the mesh axes of a tensor."""
+    return tuple_text([ascii(axis) for axis in axes])
+
+
+def _sharding_constraint(scope: Scope, node: Node, op: ShardingConstraint) -> None:
+    scope.assign(node, f"{scope.module.helper('spread')}({scope.use(node.inputs[0])}, {axes_text(op.axes)})")
+
+
+LOWERINGS: dict[type[Op], Lowering] = {
+    ops.Call: _call,
+    ops.Scan: _scan,
+    ops.While: _while,
+    ops.Cond: _cond,
+    ShardingConstraint: _sharding_constraint,
+}
