@@ -55,9 +55,7 @@ def machine(monkeypatch):
     """Give this machine a torch of the tests' making."""
 
     def give(cuda: FakeCuda, made_for: str | None = "12.8", hip: str | None = None) -> None:
-        module = SimpleNamespace(
-            cuda=cuda, version=SimpleNamespace(cuda=made_for, hip=hip), __version__="2.13.0+test"
-        )
+        module = SimpleNamespace(cuda=cuda, version=SimpleNamespace(cuda=made_for, hip=hip), __version__="2.13.0+test")
         monkeypatch.setattr(toolchain, "torch", lambda: module)
 
     return give
