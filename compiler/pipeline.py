@@ -20,6 +20,7 @@ from .passes.inline import inline
 from .passes.legalize import legalize
 from .passes.loop_motion import loop_motion
 from .passes.precision import precision
+from .passes.schedule import schedule
 from .passes.shard import shard
 from .passes.simplify import simplify
 
@@ -58,6 +59,7 @@ STEPS: tuple[Step, ...] = (
     Step(legalize, "again: a rewrite may give a primitive that the target lacks in that dtype", optional=False),
     Step(dce, "what all of them left behind: the dead are no readers in kernels", optional=False),
     Step(fuse, "on what the target runs, in the layout in which it runs", default=False),
+    Step(schedule, "last: the order of the kernels that there are in the end", default=False),
 )
 
 
