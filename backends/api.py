@@ -28,12 +28,20 @@ class BackendError(Exception):
     """A target cannot do what is asked: not installed, no device, an op or a dtype that it lacks. One clear message."""
 
 
+Report = Callable[[str, int, int], None]
+"""Told what is being done that takes long, how many steps of it are over, and of how many."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to compile: ``device`` is a target's own name of a device, ``settings`` are its further knobs."""
+    """How to compile: ``device`` is a target's own name of a device, ``settings`` are its further knobs.
+
+    ``report`` hears of progress, from any thread.
+    """
 
     device: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    report: Report | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +73,15 @@ class Runtime(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What `Backend.load` gets: a verified folder, its manifest, and its packed weights by name, read lazily."""
+    """What `Backend.load` gets: a verified folder, its manifest, and its packed weights by name, read lazily.
+
+    ``report`` hears of what takes long, then and in the first calls.
+    """
 
     folder: Path
     manifest: Mapping[str, Any]
     weights: Mapping[str, np.ndarray]
+    report: Report | None = None
 
 
 class Backend(ABC):

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from ..compiler.ir import AnyDim, DType, Symbol
 from ..compiler.ir.dims import solve, substitute
 from . import bundle, registry, signature
-from .api import BackendError, Runtime
+from .api import BackendError, Report, Runtime
 
 MOST_BOUND = 256
 """Combinations of input shapes whose sizes an executable remembers."""
@@ -31,8 +32,18 @@ class Executable:
     ``executable(image=x)`` runs the entry `main`; ``executable.run("decode", token=t)`` another one.
     """
 
-    def __init__(self, folder: Path, *, verify_weights: bool = False, owns_folder: bool = False) -> None:
-        """Open the bundle in ``folder``. With ``owns_folder`` it is removed when the executable goes away."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        verify_weights: bool = False,
+        owns_folder: bool = False,
+        report: Report | None = None,
+    ) -> None:
+        """Open the bundle in ``folder``. With ``owns_folder`` it is removed when the executable goes away.
+
+        ``report`` hears of what takes long, as the tuning of kernels in a first call.
+        """
         loaded = bundle.read(folder, verify_weights=verify_weights)
         backend = registry.get(loaded.manifest["target"])
         reason = backend.unavailable()
@@ -44,7 +55,7 @@ class Executable:
             self.signature = signature.from_json(loaded.manifest["signature"])
         except (KeyError, signature.SignatureError) as error:
             raise bundle.BundleError(f"{folder}: the manifest's signature cannot be read: {error}") from error
-        self.runtime: Runtime = backend.load(loaded)
+        self.runtime: Runtime = backend.load(replace(loaded, report=report))
         self._states: dict[str, np.ndarray] = {}
         self._state_sizes: dict[str, int] = {}
         self._bound: dict[Any, Mapping[str, int]] = {}

@@ -77,6 +77,10 @@ def warn(message: str) -> None:
     errors.print(Text("warning: ", style="yellow") + Text(plain(message)), soft_wrap=True)
 
 
+_BAR = 24
+"""Characters of a progress bar."""
+
+
 class Progress:
     """Says what is being done, on standard error, while it lasts; nothing where that is no terminal."""
 
@@ -85,6 +89,11 @@ class Progress:
 
     def __call__(self, message: str) -> None:
         self._status.update(Text(plain(message)))
+
+    def part(self, what: str, done: int, total: int) -> None:
+        """Say how far a long thing is: a bar and its numbers."""
+        full = _BAR if total <= 0 else _BAR * done // total
+        self(f"{what} {'━' * full}{'╌' * (_BAR - full)} {done:,}/{total:,}")
 
 
 @contextmanager

@@ -171,7 +171,7 @@ def compile_model(model: Model, build: Build, weights: Weights) -> Executable:
     folder = temporary_folder()
     try:
         write_bundle(model, folder, build, weights)
-        return Executable(folder, owns_folder=True)
+        return Executable(folder, owns_folder=True, report=build.options.report)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

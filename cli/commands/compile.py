@@ -54,8 +54,8 @@ def compile_(
     """
     loaded = spread_model(open_model(model, knobs, given, dtype, sizes(dim)), mesh, shard)
     source = weights_of(weights, seed)
-    with progress(f"compiling {model} for {target}"):
-        write_bundle(loaded, folder, Build(target, Options(device), dump_dir), source)
+    with progress(f"compiling {model} for {target}") as tell:
+        write_bundle(loaded, folder, Build(target, Options(device, report=tell.part), dump_dir), source)
     manifest = read_manifest(folder)
     if json:
         say_json({"folder": str(folder), **manifest})

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ...backends.api import Options
 from ...backends.executable import Executable
 from ...compiler.ir import Program
 from ...driver.build import Build, compile_model
@@ -77,7 +78,7 @@ def run(
         if Path(what).is_dir():
             if target or knobs or given or dtype or weights or mesh or shard:
                 raise UsageError(f"{what} is a bundle, which is compiled: it takes no --target, --set or --weights")
-            net = Executable(Path(what), verify_weights=verify_weights)
+            net = Executable(Path(what), verify_weights=verify_weights, report=tell.part)
         else:
             model = spread_model(open_model(what, knobs, given, dtype), mesh, shard)
             model = model.giving(set(model.optional_inputs) & {name.partition(".")[0] for name in typed})
@@ -85,7 +86,8 @@ def run(
             check_memory(model.program, wanted)
             program = model.program
             tell(f"compiling {what}")
-            net = compile_model(model, Build(target or "numpy"), weights_of(weights, seed))
+            build = Build(target or "numpy", Options(report=tell.part))
+            net = compile_model(model, build, weights_of(weights, seed))
         tell(f"running {what}")
         ran = run_entry(net, entry, typed, seed, wanted, program)
     if file is not None:
