@@ -17,6 +17,7 @@ from .passes.fold_weights import fold_weights
 from .passes.fuse import fuse
 from .passes.hoist import hoist
 from .passes.inline import inline
+from .passes.layout import layout
 from .passes.legalize import legalize
 from .passes.loop_motion import loop_motion
 from .passes.precision import precision
@@ -29,12 +30,16 @@ Pass = Callable[[Program, Context], Program]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A pass in its place. A target may forbid it if ``optional``, and must require it if it is off by ``default``."""
+    """A pass in its place. A target may forbid it if ``optional``, and must require it if it is off by ``default``.
+
+    A step ``after`` another pass runs only where that does.
+    """
 
     run: Pass
     why: str
     optional: bool = True
     default: bool = True
+    after: str = ""
 
     @property
     def name(self) -> str:
@@ -58,6 +63,12 @@ STEPS: tuple[Step, ...] = (
     Step(hoist, "after fold_weights, whose arithmetic on parameters it moves; after cse, so that it moves it once"),
     Step(legalize, "again: a rewrite may give a primitive that the target lacks in that dtype", optional=False),
     Step(dce, "what all of them left behind: the dead are no readers in kernels", optional=False),
+    Step(layout, "on primitives, which say how they read their axes; before fuse, which joins loops", default=False),
+    Step(simplify, "what conversions cancel", after="layout"),
+    Step(cse, "what conversions share", after="layout"),
+    Step(hoist, "conversions of weights", after="layout"),
+    Step(legalize, "again, for what layout wrote", optional=False, after="layout"),
+    Step(dce, "weights that are read in another form now", optional=False, after="layout"),
     Step(fuse, "on what the target runs, in the layout in which it runs", default=False),
     Step(schedule, "last: the order of the kernels that there are in the end", default=False),
 )
@@ -104,6 +115,5 @@ def plan(context: Context) -> list[Step]:
     fixed = sorted(name for name in context.forbids if not names[name].optional)
     if fixed:
         raise PipelineError(f"{context.target} forbids {', '.join(fixed)}, which every target needs")
-    return [
-        step for step in STEPS if step.name not in context.forbids and (step.default or step.name in context.requires)
-    ]
+    runs = {name for name, step in names.items() if step.default or name in context.requires} - context.forbids
+    return [step for step in STEPS if step.name in runs and (not step.after or step.after in runs)]
