@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from ...compiler.ir import AnyDim, Dim, DType, Shape, TensorType
+from ...compiler.ir import AnyDim, Dim, DType, Shape, TensorType, symbol
 from ...compiler.ir.dims import product
 from ..strides import is_packed, packed, reshaped
 
@@ -112,6 +112,11 @@ def number(value: int | float | Dim, type: TensorType) -> Array:
 def count(length: AnyDim, dtype: DType) -> Array:
     """0, 1, 2 ... without memory."""
     return Array(dtype, (length,), (1,), Buffer(dtype, length, Kind.COUNT))
+
+
+def variable(name: str, low: int, high: int) -> AnyDim:
+    """The size that a variable of the host is. No symbol of a spec has such a name."""
+    return symbol(f"${name}", low, high)
 
 
 def reshape(array: Array, shape: Shape) -> Array | None:

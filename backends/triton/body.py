@@ -99,6 +99,8 @@ class Body:
     arrays: Mapping[Value, Array]
     coordinates: Mapping[int, Coordinate]
     loaded: dict[Value, str] = field(default_factory=dict)
+    strides: Mapping[Value, Strides] = field(default_factory=dict)
+    """Of values in memory, where axes of the space have been merged; else they follow from the space."""
 
     def __post_init__(self) -> None:
         self.producers = {value: node for node in self.nodes for value in node.outputs}
@@ -140,7 +142,7 @@ class Body:
         known = array.number
         if known is not None:
             return self._number(known, array.dtype)
-        strides = along(self.space, self.space.views[value], array)
+        strides = self._strides(value, array)
         where = address(self.draft, array, strides, self.coordinates)
         text = load(self.draft, array, where, masks(list(strides), self.coordinates))
         return self.draft.let(text, "v")
@@ -160,16 +162,22 @@ class Body:
             return f"tl.full((), {text}, {NAMES[register(operand.type.dtype)]})"
         return f"({text})" if text.startswith("-") else text
 
-    def store(self, value: Value, array: Array, masked: Mapping[int, Coordinate] | None = None) -> None:
-        """Write a value to memory, by its view in the space."""
-        coordinates = masked or self.coordinates
-        text = self.value(value)
-        if _is_number(text):
-            text = f"tl.full((), {text}, {NAMES[register(value.type.dtype)]})"
-        strides = along(self.space, self.space.views[value], array)
-        where = address(self.draft, array, strides, coordinates)
-        store(self.draft, array, where, text, masks(list(strides), coordinates))
+    def _strides(self, value: Value, array: Array) -> Strides:
+        if value in self.strides:
+            return self.strides[value]
+        return along(self.space, self.space.views[value], array)
+
+    def store(self, *targets: tuple[Value, Array]) -> None:
+        """Write values to memory, by their views in the space. All are computed before the first is written, since
+        memory that is written may be that of an operand."""
+        texts = [self.value(value) for value, _ in targets]
+        for (value, array), text in zip(targets, texts, strict=True):
+            if _is_number(text):
+                text = f"tl.full((), {text}, {NAMES[register(value.type.dtype)]})"
+            strides = self._strides(value, array)
+            where = address(self.draft, array, strides, self.coordinates)
+            store(self.draft, array, where, text, masks(list(strides), self.coordinates))
 
 
 def _is_number(text: str) -> bool:
-    return not text.isidentifier() and not text.startswith("tl.") or text in ("True", "False")
+    return (not text.isidentifier() and not text.startswith("tl.")) or text in ("True", "False")

@@ -110,3 +110,55 @@ def saturated(x, low, high, least, most, dtype: tl.constexpr):
     inside = (x > low) & (x < high)
     edge = tl.where(x >= high, most, tl.where(x <= low, least, 0))
     return tl.where(inside, tl.where(inside, x, 0.0).to(dtype), edge.to(dtype))
+
+
+@triton.jit
+def ordered(x):
+    """A whole number for each float32, rising with it: NaN is the largest, -0 equals 0."""
+    bits = tl.where(x == 0, 0.0, x).to(tl.int32, bitcast=True)
+    return tl.where(x != x, 0x7FFFFFFF, bits ^ ((bits >> 31) & 0x7FFFFFFF))
+
+
+@triton.jit
+def ordered_double(x):
+    """As `ordered`, for float64."""
+    bits = tl.where(x == 0, 0.0, x).to(tl.int64, bitcast=True)
+    return tl.where(x != x, 0x7FFFFFFFFFFFFFFF, bits ^ ((bits >> 63) & 0x7FFFFFFFFFFFFFFF))
+
+
+@triton.jit
+def threefry_rounds(x, y, a: tl.constexpr, b: tl.constexpr, c: tl.constexpr, d: tl.constexpr):
+    """Four rounds of Threefry-2x32 with these rotations."""
+    x += y
+    y = ((y << a) | (y >> (32 - a))) ^ x
+    x += y
+    y = ((y << b) | (y >> (32 - b))) ^ x
+    x += y
+    y = ((y << c) | (y >> (32 - c))) ^ x
+    x += y
+    y = ((y << d) | (y >> (32 - d))) ^ x
+    return x, y
+
+
+@triton.jit
+def threefry(first, second, x, y):
+    """Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror, Shaw, SC 2011): a key of two words, a counter of two."""
+    third = first ^ second ^ 0x1BD11BDA
+    x += first
+    y += second
+    x, y = threefry_rounds(x, y, 13, 15, 26, 6)
+    x += second
+    y += third + 1
+    x, y = threefry_rounds(x, y, 17, 29, 16, 24)
+    x += third
+    y += first + 2
+    x, y = threefry_rounds(x, y, 13, 15, 26, 6)
+    x += first
+    y += second + 3
+    x, y = threefry_rounds(x, y, 17, 29, 16, 24)
+    x += second
+    y += third + 4
+    x, y = threefry_rounds(x, y, 13, 15, 26, 6)
+    x += third
+    y += first + 5
+    return x, y

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal as OneOf
 
 from ...compiler.ir import AnyDim, Dim, DType
-from ...compiler.ir.dims import Extreme, FloorDiv, Symbol
+from ...compiler.ir.dims import Extreme, FloorDiv, Symbol, bounds
 from .arrays import Array
 
 WIDE = "WIDE"
@@ -153,8 +153,7 @@ class Draft:
 
     def wide(self, name: str, text: str) -> None:
         """``name = text``, a program's number, widened where offsets are long."""
-        self.special.add(WIDE)
-        self.add(f"{name} = {text}", f"if {WIDE}:", f"    {name} = {name}.to(tl.int64)")
+        self.add(f"{name} = {text}", f"\0{name}")
 
     def launch(
         self,
@@ -168,6 +167,7 @@ class Draft:
         arguments += [Argument(name, "int", DType.INT32) for name in self.sizes.values()]
         given: list[Array | AnyDim] = [array for _, array in self.pointers.values()]
         given += [_dim(atom) for atom in self.sizes]
+        body = self._widened()
         special = tuple(sorted(self.special))
         names = [each.name for each in arguments]
         names += [f"{name}: tl.constexpr" for name in (*self.constants, *special)]
@@ -176,12 +176,28 @@ class Draft:
         head = [decorator, f"def {{name}}({', '.join(names)}):"]
         if doc:
             head.append(f'    """{doc}"""')
-        text = "\n".join([*head, *self.lines])
+        text = "\n".join([*head, *body])
         kernel = Kernel(
             self.label, text, tuple(arguments), tuple(configs), interpreted, special, tuple(sorted(self.helpers))
         )
         extents = tuple(self.extents) if WIDE in self.special else ()
         return Launch(kernel, tuple(given), tuple(map(tuple, grid)), tuple(self.written), extents)
+
+
+    def _widened(self) -> list[str]:
+        """The lines, with 64-bit counting where an array may need it."""
+        most = max((bounds(extent)[1] for extent in self.extents), default=0)
+        body = []
+        for line in self.lines:
+            if "\0" not in line:
+                if line.strip() == f"if {WIDE}:":
+                    self.special.add(WIDE)
+                body.append(line)
+            elif most >= 2**31:
+                self.special.add(WIDE)
+                indent, name = line.split("\0")
+                body += [f"{indent}if {WIDE}:", f"{indent}    {name} = {name}.to(tl.int64)"]
+        return body
 
 
 def _dim(atom: Symbol | FloorDiv | Extreme) -> AnyDim:

@@ -12,6 +12,7 @@ from . import arrays
 from .arrays import Array, Buffer, Kind
 from .kernel import Kernel, Launch
 from .plan import Block, Piece, Statement
+from .templates.pointwise import move
 
 Lowering = Callable[..., "Array | Sequence[Array]"]
 """From the scope, the node and its operands (lined up with those the op declares) to the results."""
@@ -66,9 +67,13 @@ class Scope:
         if lowering is not None:
             made = lowering(self, node, *node.op.arguments(operands))
             return [made] if isinstance(made, Array) else made
+        return self.template(node.op.name, node, operands)
+
+    def template(self, kind: str, node: Node, operands: Sequence[Array]) -> Sequence[Array]:
+        """Lower one node by a template, as a region of one node."""
         given = dict(zip(node.inputs, operands, strict=True))
         region = Graph(tuple(given), (node,), node.outputs)
-        return self.shared.templates[node.op.name](self, region, list(given.values()))
+        return self.shared.templates[kind](self, region, list(given.values()))
 
     # ---- memory
 

@@ -1,0 +1,18 @@
+"""Lowerings by op name, and templates by the kind of region (a lone anchor is a region of its own kind).
+
+A family is a module with ``LOWERINGS``, ``TEMPLATES`` or both; to add one, write the module and list it here.
+"""
+
+from __future__ import annotations
+
+from ..scope import Lowering, Template
+from . import elementwise, index, shape
+
+LOWERINGS: dict[str, Lowering] = {
+    **elementwise.LOWERINGS,
+    **shape.LOWERINGS,
+    **index.LOWERINGS,
+}
+TEMPLATES: dict[str, Template] = {
+    **elementwise.TEMPLATES,
+}

@@ -1,0 +1,94 @@
+"""Moves: views where strides can say them, else one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ....compiler.ir import AnyDim, Node
+from ....compiler.ops.shape import Broadcast, Concat, Pad, Reshape, Reverse, Slice, Transpose
+from .. import arrays
+from ..arrays import Array
+from ..body import load
+from ..scope import Lowering, Scope
+from ..templates.moves import Move, by_axis
+
+
+def _reshape(scope: Scope, node: Node, x: Array) -> Array:
+    assert isinstance(node.op, Reshape)
+    return scope.reshape(x, node.output.type.shape)
+
+
+def _transpose(scope: Scope, node: Node, x: Array) -> Array:
+    assert isinstance(node.op, Transpose)
+    return arrays.transpose(x, node.op.axes)
+
+
+def _broadcast(scope: Scope, node: Node, x: Array) -> Array:
+    assert isinstance(node.op, Broadcast)
+    return arrays.broadcast(x, node.output.type.shape, node.op.axes)
+
+
+def _slice(scope: Scope, node: Node, x: Array) -> Array:
+    assert isinstance(node.op, Slice)
+    return arrays.cut(x, node.op.start, node.output.type.shape, node.op.stride)
+
+
+def _reverse(scope: Scope, node: Node, x: Array) -> Array:
+    assert isinstance(node.op, Reverse)
+    return arrays.reverse(x, node.op.axes)
+
+
+def _concat(scope: Scope, node: Node, xs: Sequence[Array]) -> Array:
+    assert isinstance(node.op, Concat)
+    out, axis = scope.new(node.output.type), node.op.axis
+    at: AnyDim = 0
+    rank = len(out.shape)
+    for x in xs:
+        start = [at if each == axis else 0 for each in range(rank)]
+        scope.store(arrays.cut(out, start, x.shape, (1,) * rank), x)
+        at = at + x.shape[axis]
+    return out
+
+
+def _pad(scope: Scope, node: Node, x: Array, fill: Array) -> Array:
+    op = node.op
+    assert isinstance(op, Pad)
+    out = scope.new(node.output.type)
+    changed = [
+        axis
+        for axis, (low, high, gap) in enumerate(zip(op.low, op.high, op.interior, strict=True))
+        if (low, high, gap) != (0, 0, 0)
+    ]
+    barriers = {*changed, *(axis + 1 for axis in changed)}
+    move = Move("pad", out.shape, [by_axis(x, leave=changed), by_axis(out)], sorted(barriers))
+    inside, steps = ["m"], []
+    for axis in changed:
+        low, gap, size = op.low[axis], op.interior[axis], x.shape[axis]
+        at = move.draft.let(f"{move.at(axis)} - {move.draft.size(low)}", "p")
+        span = size + (size - 1) * gap
+        inside.append(f"({at} >= 0) & ({at} < {move.draft.size(span)})")
+        if gap:
+            inside.append(f"({at} % {gap + 1} == 0)")
+            at = f"{at} // {gap + 1}"
+        stride = x.strides[axis]
+        if stride != 0:
+            steps.append(at if stride == 1 else f"{at} * {move.draft.size(stride)}")
+    mask = move.draft.let(" & ".join(inside), "m")
+    where = " + ".join([move.address(x, move.strides[0]), *steps])
+    value = move.load(x, where, mask)
+    around = move.draft.let(load(move.draft, fill, move.draft.size(fill.offset), None), "v")
+    text = move.draft.let(f"tl.where({mask}, {value}, {around})")
+    move.store(out, move.address(out, move.strides[1]), text)
+    scope.launch(move.launch(), out=out)
+    return out
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "broadcast": _broadcast,
+    "slice": _slice,
+    "reverse": _reverse,
+    "concat": _concat,
+    "pad": _pad,
+}
