@@ -8,7 +8,7 @@ emitter can take (the rest is decomposed or widened), `emit` writes the files of
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -127,6 +127,14 @@ class Backend(ABC):
     def conversion(self, type: TensorType) -> float:
         """What it costs to bring the axes of a tensor into another order, in the unit of `layout`."""
         return 0.0
+
+    def buffers(self, program: Program, entry: str, sizes: Mapping[str, int]) -> Sequence[tuple[int, int, int]] | None:
+        """The memory that a call of an entry of a legalized program takes for values and for what kernels need besides.
+
+        A row (first use, last use, bytes) for each buffer, as `compiler.packing` packs them; outputs, states and
+        weights lie elsewhere. None for a target that plans its memory by itself. Every symbol is in ``sizes``.
+        """
+        return None
 
     @abstractmethod
     def emit(self, program: Program, weights: Mapping[str, np.ndarray], options: Options) -> Emission:

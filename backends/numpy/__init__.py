@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ..source import check_source
 from . import costs
 from .capabilities import refusal
 from .emit import emit
+from .footprint import buffers
 from .runtime import MODULE, NumpyRuntime
 from .vocabulary import vocabulary
 
@@ -42,6 +43,9 @@ class NumpyBackend(Backend):
         text = emit(program)
         check_source(text, vocabulary())
         return Emission({MODULE: text.encode()}, weights_file=True)
+
+    def buffers(self, program: Program, entry: str, sizes: Mapping[str, int]) -> Sequence[tuple[int, int, int]]:
+        return buffers(program, entry, sizes)
 
     def load(self, bundle: Loaded) -> Runtime:
         return NumpyRuntime(bundle)

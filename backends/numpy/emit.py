@@ -21,11 +21,16 @@ from .text import Exports, Writer, dim_text, tuple_text, unpacking
 ALWAYS = ("Model", "Entry", "read_weights", *bind.KERNELS)
 
 
-def emit(program: Program) -> str:
-    """The module: imports, kernels, one set of functions for each entry, and tables of what a caller needs."""
+def lower(program: Program) -> tuple[Shared, dict[str, Array], list[Lowered]]:
+    """What entries share, the arrays of weights, and each entry with its plan of memory."""
     shared = Shared(LOWERINGS)
     weights = _weights(program, shared)
-    lowered = [_lower(program, entry, shared, weights) for entry in program.entries.values()]
+    return shared, weights, [_lower(program, entry, shared, weights) for entry in program.entries.values()]
+
+
+def emit(program: Program) -> str:
+    """The module: imports, kernels, one set of functions for each entry, and tables of what a caller needs."""
+    shared, weights, lowered = lower(program)
     load = Exports("k")
     functions = [text for number, each in enumerate(lowered) for text in _functions(number, each, load, weights)]
     writer = Writer(Stage.LOAD, {}, {}, _names(weights.values()))
@@ -58,7 +63,7 @@ too, b buffers of the arena of a call, x inputs, r states, d and s sizes. Commen
 
 
 @dataclass(slots=True)
-class _Lowered:
+class Lowered:
     """An entry on its way to text. ``symbols`` gives each symbol its variable."""
 
     entry: Entry
@@ -82,7 +87,7 @@ def _given(name: str, dtype: DType, shape: Shape, kind: Kind, home: Block) -> Ar
     return Array(name, dtype, shape, packed(shape), Buffer(dtype, shape, kind), home)
 
 
-def _lower(program: Program, entry: Entry, shared: Shared, weights: dict[str, Array]) -> _Lowered:
+def _lower(program: Program, entry: Entry, shared: Shared, weights: dict[str, Array]) -> Lowered:
     scope = Scope(shared)
     inputs = [
         _given(f"x{index}", port.type.dtype, port.type.shape, Kind.OUTSIDE, scope.call)
@@ -98,14 +103,14 @@ def _lower(program: Program, entry: Entry, shared: Shared, weights: dict[str, Ar
     hand_on(scope, [held[name] for name in entry.updates], results[len(entry.outputs) :], scope.call)
     scope.add(scope.call, Statement((line("return " + tuple_text(["{}"] * len(outputs)), *outputs),)))
     variables = {symbol.name: f"d{index}" for index, symbol in enumerate(entry.symbols)}
-    return _Lowered(entry, scope, plan(scope.call), inputs, list(held.values()), outputs, variables)
+    return Lowered(entry, scope, plan(scope.call), inputs, list(held.values()), outputs, variables)
 
 
 def _names(arrays: Iterable[Array]) -> frozenset[str]:
     return frozenset(array.name for array in arrays)
 
 
-def _functions(number: int, lowered: _Lowered, load: Exports, weights: dict[str, Array]) -> list[str]:
+def _functions(number: int, lowered: Lowered, load: Exports, weights: dict[str, Array]) -> list[str]:
     """The functions of an entry: bind, table, sized, call."""
     entry, variables = lowered.entry, lowered.symbols
     sized = Exports("z")
@@ -130,7 +135,7 @@ def _functions(number: int, lowered: _Lowered, load: Exports, weights: dict[str,
     return ["\n".join(each) for each in (binding, _table(number, lowered, name), before, call)]
 
 
-def _table(number: int, lowered: _Lowered, name: str) -> list[str]:
+def _table(number: int, lowered: Lowered, name: str) -> list[str]:
     writer = Writer(Stage.SIZES, lowered.symbols, {}, frozenset())
     rows = []
     for buffer, first, last in lowered.plan.rows():
@@ -161,7 +166,7 @@ def _symbols(state: State) -> tuple[str, ...]:
     return tuple(sorted({symbol.name for size in state.type.shape for symbol in symbols(size)}))
 
 
-def _tables(program: Program, lowered: Sequence[_Lowered]) -> str:
+def _tables(program: Program, lowered: Sequence[Lowered]) -> str:
     types = program.tensor_types()
     parameters = [
         f"    ({name!a}, {_memory(types[name].dtype)!r}, {types[name].shape!r}),  # w[{index}]"
@@ -208,7 +213,7 @@ def _initial(state: State) -> str:
     return {"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"}.get(text, text)
 
 
-def _entry(number: int, lowered: _Lowered) -> str:
+def _entry(number: int, lowered: Lowered) -> str:
     entry = lowered.entry
     inputs = [
         f"({port.name!a}, {_memory(port.type.dtype)!r}, {port.type.rank}, "
