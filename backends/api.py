@@ -56,6 +56,16 @@ class Emission:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Facts for a person: rows of texts under names of columns. Columns in ``numbers`` stand to the right."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: tuple[str, ...] = ()
+    note: str = ""
+
+
 class Runtime(ABC):
     """A loaded bundle. Thread-safe. Inputs are checked by the caller, sizes bound, states passed in and out."""
 
@@ -142,6 +152,10 @@ class Backend(ABC):
 
         ``weights`` maps each name in ``program.used_tensors()`` to its array, computed when asked for. Deterministic.
         """
+
+    def describe(self, manifest: Mapping[str, Any]) -> Sequence[Table]:
+        """What a person should know of a bundle that was just made, from its manifest; nothing by default."""
+        return ()
 
     def export(
         self, program: Program, weights: Mapping[str, np.ndarray], entry: str, path: Path, options: Options

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ...backends.api import Options
+from ...backends import registry
+from ...backends.api import Options, Table
 from ...backends.bundle import read_manifest
 from ...driver.build import Build, write_bundle
 from ..app import command
@@ -65,8 +66,21 @@ def compile_(
     for name, facts in manifest["files"].items():
         shown.add_row(cell(name), bytes_text(facts["bytes"]))
     show(shown)
+    for facts in registry.get(target).describe(manifest):
+        show_facts(facts)
     random = "" if weights is not None else f"; weights are random (seed {seed}), give your own by --weights"
     say(f"{folder}: {manifest['name']} for {manifest['target']}{random}")
+
+
+def show_facts(facts: Table) -> None:
+    """A table of a target, with its note."""
+    shown = table(*facts.columns, right=facts.numbers)
+    for row in facts.rows:
+        shown.add_row(*map(cell, row))
+    say()
+    show(shown)
+    if facts.note:
+        say(facts.note, style="dim")
 
 
 app = command(
