@@ -77,7 +77,7 @@ class Grouping:
         self.index = {node: position for position, node in enumerate(graph.nodes)}
         self.owner: dict[Node, Kernel] = {}
         self.numbers: dict[Node, bool] = {}
-        self.barred: dict[Node, Kernel] = {}
+        self.unanchored: set[Node] = set()
 
     def kernels(self) -> list[Kernel]:
         """Every kernel of two nodes at least, in the order of their first."""
@@ -135,8 +135,8 @@ class Grouping:
         """Let a node join the kernels of its operands, or begin one of its own."""
         sources = tuple(self.chase(value) for value in node.inputs)
         near = dict.fromkeys(self.owning(source.base) for source in sources)
-        barred = (None, self.barred.get(node))
-        order = sorted((kernel for kernel in near if kernel not in barred), key=lambda kernel: -kernel.last)
+        free = [kernel for kernel in near if kernel and not (kernel.anchor and node in self.unanchored)]
+        order = sorted(free, key=lambda kernel: -kernel.last)
         home: Kernel | None = None
         for kernel in order:
             try:
@@ -159,7 +159,7 @@ class Grouping:
     def reclaim(self, node: Node, source: Source) -> list[Node]:
         """Take from an anchor's kernel what it computes for a reduction alone; they begin a kernel of their own."""
         kernel = self.owning(source.base)
-        if kernel is None or kernel.anchor is None:
+        if kernel is None or kernel.anchor is None or node in self.unanchored:
             return []
         pulled: list[Node] = []
         todo = [self.producers[source.base]]
@@ -173,8 +173,7 @@ class Grouping:
                 todo += [self.producers[base] for base in bases if self.owning(base) is kernel]
         for each in pulled:
             del self.owner[each], kernel.views[each.output], kernel.sources[each]
-        for each in (node, *pulled):
-            self.barred[each] = kernel
+        self.unanchored.update((node, *pulled))
         kernel.nodes = [each for each in kernel.nodes if each in kernel.sources]
         kernel.last = max(self.index[each] for each in kernel.nodes)
         read = {source.base for sources in kernel.sources.values() for source in sources}
@@ -259,7 +258,7 @@ class Grouping:
             mark = self.axes.mark()
             try:
                 self.align(target, self.forward(view, source.chain))
-                self.check_distinct(kernel)
+                self.check_distinct((*kernel.along, *kernel.away))
                 return replace(source, view=view)
             except (SpaceError, Refusal):
                 self.axes.undo(mark)
@@ -289,6 +288,7 @@ class Grouping:
             self.check_cycle(one, [base for base in two.leaves if self.owning(base) is not one])
         mark = self.axes.mark()
         small, large = sorted((kernel, other), key=lambda each: len(each.nodes))
+        domains = [(each.along, each.away) for each in (kernel, other)]
         state = large.along, large.away
         try:
             for one, two in ((kernel, other), (other, kernel)):
@@ -296,11 +296,10 @@ class Grouping:
                     if self.owning(base) is two:
                         for view in views:
                             self.align(two.views[base], view)
-            rows = next((each for each in (kernel, other) if each.away), large)
-            large.along, large.away = rows.along, rows.away
-            for each in (kernel, other):
-                self.check_axes(large, each.along)
-                if each.away and set(self.axes.resolve(each.away)) != set(self.axes.resolve(large.away)):
+            large.along, large.away = next((domain for domain in domains if domain[1]), domains[0])
+            for along, away in domains:
+                self.check_axes(large, along)
+                if away and set(self.axes.resolve(away)) != set(self.axes.resolve(large.away)):
                     raise Refusal("the reductions are along other axes")
         except (Refusal, SpaceError):
             self.axes.undo(mark)
@@ -344,15 +343,16 @@ class Grouping:
             kernel.along = tuple(axis for axis in along if axis not in these)
             kernel.away = tuple(axis for axis in along if axis in these)
 
-    def check_distinct(self, kernel: Kernel) -> None:
-        """Raises `Refusal` if two axes of the kernel have become one."""
-        every = self.axes.resolve((*kernel.along, *kernel.away))
+    def check_distinct(self, axes: Group) -> None:
+        """Raises `Refusal` if two of these axes have become one."""
+        every = self.axes.resolve(axes)
         if len(set(every)) < len(every):
             raise Refusal("a value would meet itself along another axis")
 
     def check_axes(self, kernel: Kernel, axes: Group) -> None:
         """Raises `Refusal` unless what varies along ``axes`` has the elements of the kernel, or of its rows."""
-        self.check_distinct(kernel)
+        self.check_distinct((*kernel.along, *kernel.away))
+        self.check_distinct(axes)
         flat, along, away = (self.axes.resolve(group) for group in (axes, kernel.along, kernel.away))
         if set(flat) not in (set(along), {*along, *away}):
             if set(flat) > {*along, *away}:

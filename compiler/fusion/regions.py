@@ -60,7 +60,6 @@ class _Body:
         self.nodes: list[Node] = []
         self.inputs: dict[tuple[Value, Hashable], Value] = {}
         self.computed: dict[Value, Value] = {}
-        self.moves: dict[tuple[Node, Value], Value] = {}
 
     def operand(self, source: Source) -> Value:
         """The value that a node reads, with copies of the moves and scalars that it needs."""
@@ -87,12 +86,10 @@ class _Body:
         return self.computed[value]
 
     def move(self, node: Node, value: Value) -> Value:
-        """A copy of a move."""
-        if (node, value) not in self.moves:
-            copy = Node(node.op, (value,), (Value(node.output.type),), loc=node.loc)
-            self.nodes.append(copy)
-            self.moves[node, value] = copy.output
-        return self.moves[node, value]
+        """A copy of a move for one reader: another reader may repeat the value along other axes."""
+        copy = Node(node.op, (value,), (Value(node.output.type),), loc=node.loc)
+        self.nodes.append(copy)
+        return copy.output
 
 
 def _ordered(units: Sequence[tuple[int, Node]]) -> list[Node]:

@@ -33,8 +33,13 @@ def is_pointwise(node: Node) -> bool:
 
 
 def is_reduction(node: Node) -> bool:
-    """Whether this brings axes to one number that their order does not change."""
-    return isinstance(node.op, Reduction)
+    """Whether this brings axes of more than one element to one number, which their order does not change."""
+    op = node.op
+    return isinstance(op, Reduction) and isinstance(op.axes, tuple) and any(_long(node, axis) for axis in op.axes)
+
+
+def _long(node: Node, axis: int) -> bool:
+    return node.inputs[0].type.shape[axis] != 1
 
 
 def reduced(axes: Axes, node: Node, view: View) -> Group:

@@ -12,6 +12,7 @@ from ..ir.graph import Graph, Node
 from ..ir.program import Program
 from ..ops.fused import Fused
 from .context import Context
+from .dce import live
 from .sweep import map_regions
 
 NAMES = 12
@@ -36,7 +37,7 @@ def fuse(program: Program, context: Context) -> Program:
 def _graph(graph: Graph, rules: Fusion, context: Context) -> Graph:
     nodes = tuple(
         node if isinstance(node.op, Fused) else map_regions(node, lambda region: _graph(region, rules, context))
-        for node in graph.nodes
+        for node in live(graph).nodes
     )
     graph = Graph(graph.inputs, nodes, graph.outputs)
 

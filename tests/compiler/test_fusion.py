@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given
 
 from netwright.compiler.evaluate import evaluate
 from netwright.compiler.fusion import Fusion, SpaceError, space
-from netwright.compiler.ir import Builder, Graph, Value
+from netwright.compiler.ir import (
+    Builder,
+    DType,
+    Entry,
+    Graph,
+    Port,
+    Program,
+    Symbol,
+    TensorType,
+    Value,
+    symbol,
+)
+from netwright.compiler.ir.dims import product
+from netwright.compiler.ir.op import Op
 from netwright.compiler.ir.text import parse_program
 from netwright.compiler.ir.verify import verify
+from netwright.compiler.ops.contract import Dot
 from netwright.compiler.ops.control import region
-from netwright.compiler.ops.elementwise import Add, Exp
+from netwright.compiler.ops.elementwise import Add, Exp, Max, Mul, Neg, Sigmoid, Sub, Tanh
 from netwright.compiler.ops.fused import Fused
-from netwright.compiler.ops.reduce import ReduceSum
-from netwright.compiler.ops.shape import Reshape, Transpose
+from netwright.compiler.ops.reduce import ReduceMax, ReduceSum
+from netwright.compiler.ops.shape import Broadcast, Reshape, Transpose
 from netwright.compiler.passes.context import Context
+from netwright.compiler.passes.fuse import fuse
 from netwright.compiler.pipeline import run
 
 from .random_programs import programs
@@ -24,6 +41,7 @@ from .running import assert_same, random_array, sizes_of
 from .test_random import QUIET, primitives_only
 from .walking import walk
 
+F = DType.FLOAT64
 EVERYTHING = Fusion(anchors=frozenset(["dot", "conv", "window_max", "window_sum"]), prologues=frozenset(["dot"]))
 
 
@@ -33,18 +51,7 @@ def test_random_programs(text: str) -> None:
     program = parse_program(text)
     context = Context(claims=primitives_only, requires=frozenset(["fuse"]), fusion=EVERYTHING)
     fused = run(program, context)
-    verify(fused, "fuse")
-    assert_same(program, fused, 1e-9)
-    for entry in fused.entries.values():
-        sizes = sizes_of(entry)
-        for node in entry.graph.walk():
-            if not isinstance(node.op, Fused):
-                continue
-            (body,) = node.regions
-            arrays = [random_array(str(at), value.type, sizes, None) for at, value in enumerate(body.inputs)]
-            wanted = evaluate(body, arrays, sizes)
-            for one, other in zip(walk(body, arrays, sizes), wanted, strict=True):
-                np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+    check_kernels(program, fused)
 
 
 @pytest.mark.parametrize("sample", Fused.samples(), ids=lambda sample: sample.note)
@@ -53,6 +60,84 @@ def test_samples_walk_as_they_mean(sample: object) -> None:
     arrays = list(sample.inputs)
     for one, other in zip(walk(body, arrays, {}), evaluate(body, arrays), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def dense(seed: int) -> Program:
+    """A random graph of what kernels hold: elementwise ops, moves, reductions, matrix products."""
+    chance = random.Random(seed)
+    n = symbol("N", 1, 9)
+    build = Builder()
+    inputs = [Value(TensorType(F, shape)) for shape in ((n, 4, 6), (6,), (n, 4), (6, 6))]
+    pool = list(inputs)
+
+    def emit(op: Op, *operands: Value) -> Value:
+        (result,) = build.emit(op, operands)
+        pool.append(result)
+        return result
+
+    def same(value: Value) -> Value:
+        return chance.choice([other for other in pool if other.type == value.type])
+
+    for _ in range(chance.randint(4, 30)):
+        x = chance.choice(pool[-6:])
+        shape = x.type.shape
+        kind = chance.choice(["unary", "binary", "binary", "vector", "rows", "rows", "transpose", "reshape", "dot"])
+        if kind == "unary":
+            emit(chance.choice([Tanh(), Neg(), Sigmoid()]), x)
+        elif kind == "binary":
+            emit(chance.choice([Add(), Mul(), Max()]), x, same(x))
+        elif kind == "vector" and len(shape) > 1 and shape[-1] == 6:
+            axes = (len(shape) - 1,)
+            emit(Add(), x, emit(Broadcast(shape=shape, axes=axes), same(inputs[1])))
+        elif kind == "rows" and shape:
+            axes = tuple(sorted(chance.sample(range(len(shape)), chance.randint(1, min(2, len(shape))))))
+            total = emit(chance.choice([ReduceSum, ReduceMax])(axes=axes, keep=True), x)
+            if chance.random() < 0.7:
+                emit(Sub(), x, emit(Broadcast(shape=shape, axes=tuple(range(len(shape)))), total))
+        elif kind == "transpose":
+            axes = list(range(len(shape)))
+            chance.shuffle(axes)
+            emit(Transpose(axes=tuple(axes)), x)
+        elif kind == "reshape":
+            merged = [product(shape), (product(shape[:-1]), shape[-1])] if shape else [()]
+            split = [(*shape[:-1], 2, 3)] if shape and shape[-1] == 6 else []
+            wanted = chance.choice([*merged, *split])
+            emit(Reshape(shape=wanted if isinstance(wanted, tuple) else (wanted,)), x)
+        elif kind == "dot" and shape and shape[-1] == 6:
+            emit(Dot(lhs_contract=(len(shape) - 1,), rhs_contract=(0,)), x, inputs[3])
+    results = tuple(dict.fromkeys([*pool[-2:], chance.choice(pool)]))
+    ports = tuple(Port(f"x{at}", value.type) for at, value in enumerate(inputs))
+    graph = build.graph(inputs, results)
+    names = tuple(f"y{at}" for at in range(len(results)))
+    symbols = (Symbol("N", 1, 9),)
+    return Program("dense", {"main": Entry("main", graph, ports, (), (), names, symbols=symbols)})
+
+
+def check_kernels(program: Program, fused: Program) -> int:
+    """Fusing keeps the results, and each kernel's walk gives what its ops mean. Returns the number of kernels."""
+    verify(fused, "fuse")
+    assert_same(program, fused, 1e-9)
+    count = 0
+    for entry in fused.entries.values():
+        sizes = sizes_of(entry)
+        for node in entry.graph.walk():
+            if not isinstance(node.op, Fused):
+                continue
+            count += 1
+            (body,) = node.regions
+            arrays = [random_array(str(at), value.type, sizes, None) for at, value in enumerate(body.inputs)]
+            wanted = evaluate(body, arrays, sizes)
+            for one, other in zip(walk(body, arrays, sizes), wanted, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+    return count
+
+
+def test_random_graphs_of_what_kernels_hold() -> None:
+    count = 0
+    for seed in range(150):
+        program = dense(seed)
+        count += check_kernels(program, fuse(program, Context(fusion=EVERYTHING)))
+    assert count > 150, "the graphs hardly had anything to fuse"
 
 
 def test_axes_that_lie_across_each_other_have_no_space() -> None:
