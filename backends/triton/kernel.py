@@ -37,6 +37,7 @@ class Argument:
     name: str
     kind: OneOf["pointer", "int", "float"]
     dtype: DType | None = None
+    written: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,10 @@ class Draft:
         doc: str = "",
     ) -> Launch:
         """The finished kernel (its ``name`` is still the label) with its arguments and grid."""
-        arguments = [Argument(name, "pointer", array.dtype) for name, array in self.pointers.values()]
+        filled = {array.buffer for array in self.written}
+        arguments = [
+            Argument(name, "pointer", array.dtype, array.buffer in filled) for name, array in self.pointers.values()
+        ]
         arguments += [Argument(name, "int", DType.INT32) for name in self.sizes.values()]
         given: list[Array | AnyDim] = [array for _, array in self.pointers.values()]
         given += [_dim(atom) for atom in self.sizes]

@@ -1,0 +1,14 @@
+"""What this target takes as it is."""
+
+from __future__ import annotations
+
+from ...compiler.ir import Node
+from .lower import LOWERINGS, TEMPLATES
+
+
+def refusal(node: Node) -> str | None:
+    """None if the emitter takes the node, else why not."""
+    name = node.op.name
+    if name in LOWERINGS or name in TEMPLATES:
+        return None
+    return f"Triton has no form of {name} of its own" if node.op.is_composite() else "is not known to this target"

@@ -1,0 +1,87 @@
+"""Runs the launches of a plan: in the interpreter, or on a GPU with the config that the tuner chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import facts
+from .kernel import Config, Kernel
+from .memory import Tensors
+
+Grid = Callable[[Mapping[str, int]], tuple[int, ...]]
+
+
+class Launcher:
+    """What plans call ``run``. ``truth`` is what loops on the host ask."""
+
+    def __init__(self, kernels: Mapping[str, Kernel], functions: Mapping[str, Any], tensors: Tensors) -> None:
+        self.tensors = tensors
+        self.kernels = {id(function): kernels[name] for name, function in functions.items()}
+
+    def truth(self, tensor: Any) -> bool:
+        """Whether the first element is not 0. Waits for the device."""
+        return bool(tensor.reshape(-1)[0].item())
+
+    def __call__(self, function: Any, arguments: Sequence[Any], grid: Grid, wide: bool = False) -> None:
+        raise NotImplementedError
+
+
+class Interpreted(Launcher):
+    """Runs kernels in the interpreter, on the CPU."""
+
+    def __call__(self, function: Any, arguments: Sequence[Any], grid: Grid, wide: bool = False) -> None:
+        kernel = self.kernels[id(function)]
+        config = kernel.interpreted
+        extent = grid(config.constants)
+        if 0 in extent:
+            return
+        constants = facts.constants(kernel, config, wide=wide, interpreted=True)
+        # Lanes outside a mask compute with whatever is there.
+        with np.errstate(all="ignore"):
+            function[extent](*arguments, **constants)
+
+
+class Compiled(Launcher):
+    """Runs kernels on a GPU. ``choose`` gives the place of a kernel's config."""
+
+    def __init__(
+        self,
+        kernels: Mapping[str, Kernel],
+        functions: Mapping[str, Any],
+        tensors: Tensors,
+        choose: Callable[[Kernel, Callable[[int], None], Mapping[str, int], Sequence[Any], bool], int],
+    ) -> None:
+        super().__init__(kernels, functions, tensors)
+        self.choose = choose
+        self.chosen: dict[tuple[int, tuple[Any, ...]], Config] = {}
+
+    def __call__(self, function: Any, arguments: Sequence[Any], grid: Grid, wide: bool = False) -> None:
+        kernel = self.kernels[id(function)]
+        names = [argument.name for argument in kernel.arguments if argument.kind == "int"]
+        sizes = arguments[len(arguments) - len(names) :]
+        first = kernel.configs[0]
+        extent = grid(first.constants)
+        if 0 in extent:
+            return
+        key = (id(function), (*sizes, wide, extent))
+        if key not in self.chosen:
+            place = 0
+            if len(kernel.configs) > 1:
+
+                def launch(which: int) -> None:
+                    self._start(function, kernel, kernel.configs[which], arguments, grid, wide)
+
+                known = dict(zip(names, map(int, sizes), strict=True))
+                known |= {f"grid{axis}": int(size) for axis, size in enumerate(extent)}
+                place = self.choose(kernel, launch, known, arguments, wide)
+            self.chosen[key] = kernel.configs[place]
+        self._start(function, kernel, self.chosen[key], arguments, grid, wide)
+
+    def _start(
+        self, function: Any, kernel: Kernel, config: Config, arguments: Sequence[Any], grid: Grid, wide: bool
+    ) -> None:
+        constants = facts.constants(kernel, config, wide=wide)
+        function[grid(config.constants)](*arguments, **constants, **facts.options(config))

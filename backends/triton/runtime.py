@@ -1,0 +1,135 @@
+"""Makes a bundle run: weights on the device, arenas and states, one call after the other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..api import BackendError, Loaded, Runtime
+from . import toolchain, tuning
+from .emit import MODULE
+from .graphs import Graphs
+from .kernel import Kernel
+from .launcher import Compiled, Interpreted, Launcher
+from .memory import Arenas, Tensors
+from .module import EntryFacts, Module, read
+from .tuning_cache import Cache
+
+
+class TritonRuntime(Runtime):
+    """Runs the module of a bundle on one device. Thread-safe: calls take turns.
+
+    Arrays come back as arrays; where a tensor of torch is given, tensors on the device come back.
+    """
+
+    def __init__(self, bundle: Loaded, device: str | None) -> None:
+        """``device`` is a name as in `toolchain.device`. Raises `BackendError` if it cannot be had."""
+        wanted = toolchain.device(device)
+        triton = toolchain.triton(wanted.kind)
+        torch = toolchain.torch()
+        self.module = read(Path(bundle.folder) / MODULE)
+        self.interpreted = wanted.kind == "interpreter"
+        self.graphs: Graphs | None = None
+        if self.interpreted:
+            self.tensors = Tensors(torch, "cpu")
+            self.launcher: Launcher = Interpreted(self.module.kernels, self.module.functions, self.tensors)
+        else:
+            gpu = toolchain.gpu(wanted)
+            self.tensors = Tensors(torch, gpu.torch_name)
+            choose = _chooser(self.module, self.tensors, gpu, triton)
+            self.launcher = Compiled(self.module.kernels, self.module.functions, self.tensors, choose)
+            self.graphs = Graphs(torch, gpu.torch_name)
+        self.weights = [self._weight(bundle, *facts) for facts in self.module.parameters]
+        self.constants = [self._constant(*facts) for facts in self.module.constants]
+        self.arenas = Arenas(self.tensors)
+        self.lock = threading.RLock()
+
+    def _weight(self, bundle: Loaded, name: str, dtype: str, shape: tuple[int, ...]) -> Any:
+        if name not in bundle.weights:
+            raise BackendError(f"{bundle.folder}: the weights lack {name!r}")
+        array = np.asarray(bundle.weights[name])
+        if array.dtype.name != dtype or array.shape != shape:
+            found = f"{array.dtype}{list(array.shape)}"
+            raise BackendError(f"{bundle.folder}: the weight {name!r} is {found}, not {dtype}{list(shape)}")
+        return self.tensors.kernels(self.tensors.given(array))
+
+    def _constant(self, dtype: str, shape: tuple[int, ...], data: bytes) -> Any:
+        array = np.frombuffer(data, np.dtype("int8" if dtype == "bool" else _numpy(dtype))).reshape(shape)
+        return self.tensors.given(array)
+
+    def call(
+        self, entry: str, inputs: Mapping[str, Any], states: Mapping[str, Any], sizes: Mapping[str, int]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        facts = self.module.entries[entry]
+        missing = [symbol for symbol in facts.symbols if symbol not in sizes]
+        if missing:
+            raise BackendError(f"entry {entry!r} needs the size {missing[0]}")
+        order = tuple(int(sizes[symbol]) for symbol in facts.symbols)
+        as_arrays = not any(isinstance(value, self.tensors.torch.Tensor) for value in inputs.values())
+        with self.lock:
+            given = [self.tensors.given(inputs[name]) for name in facts.inputs]
+            held = {name: self._state(states[name]) for name in facts.states}
+            outputs = self._run(entry, facts, given, list(held.values()), order)
+        made = dict(zip(facts.outputs, outputs, strict=True))
+        if as_arrays:
+            made = {name: self.tensors.array(tensor) for name, tensor in made.items()}
+        return made, {name: self._kept(states[name], held[name]) for name in facts.updates}
+
+    def _state(self, value: Any) -> Any:
+        """A state on the device; in the interpreter, in the very memory of the array."""
+        return self.tensors.given(value)
+
+    def _kept(self, given: Any, tensor: Any) -> Any:
+        """A new state: on a GPU it stays there."""
+        return self.tensors.array(tensor) if isinstance(given, np.ndarray) and self.interpreted else tensor
+
+    def _run(
+        self, entry: str, facts: EntryFacts, inputs: list[Any], states: list[Any], sizes: tuple[int, ...]
+    ) -> list[Any]:
+        buffers = self.arenas.get((entry, sizes), facts, sizes)
+
+        def run(given: Sequence[Any]) -> list[Any]:
+            outputs = [
+                self.tensors.empty(shape, dtype)
+                for shape, dtype in zip(facts.shapes(*sizes), facts.dtypes, strict=True)
+            ]
+            seen = [[self.tensors.kernels(each) for each in group] for group in (given, states, outputs)]
+            x, r, y = seen
+            facts.call(self.launcher, x, self.weights, self.constants, r, y, buffers, *sizes)
+            return outputs
+
+        if self.graphs is None:
+            return run(inputs)
+        key = (entry, sizes, tuple(state.data_ptr() for state in states))
+        return self.graphs.call(key, inputs, run)
+
+
+def _numpy(dtype: str) -> str:
+    return "uint16" if dtype == "bfloat16" else dtype
+
+
+def _chooser(
+    module: Module, tensors: Tensors, gpu: toolchain.Gpu, triton: Any
+) -> Callable[[Kernel, Callable[[int], None], Mapping[str, int], Sequence[Any], bool], int]:
+    """The tuner as the launcher asks it."""
+    refusals = (triton.runtime.errors.OutOfResources,)
+    tuner = tuning.Tuner(tuning.CudaClock(tensors.torch, gpu), Cache(), refusals, measuring=tuning.enabled())
+
+    def choose(
+        kernel: Kernel, launch: Callable[[int], None], sizes: Mapping[str, int], arguments: Sequence[Any], wide: bool
+    ) -> int:
+        written = [each for each, facts in zip(arguments, kernel.arguments, strict=True) if facts.written]
+        saved = [each.clone() for each in written]
+
+        def restore() -> None:
+            for each, before in zip(written, saved, strict=True):
+                each.copy_(before)
+
+        asked = tuning.question(kernel, kernel.text, sizes, {"wide": wide}, gpu, triton.__version__)
+        return tuner.choose(asked, launch, restore, kernel.name)
+
+    return choose
