@@ -17,7 +17,7 @@ from .samples import normal, types
 from .shape import Broadcast, Reshape
 
 Kind = OneOf["pointwise", "rows", "dot", "conv", "conv_channels_last", "attention", "window"]
-"""The shape of a kernel: elementwise work, reductions with their neighbours, or an anchor with what stands around it."""
+"""The shape of a kernel: elementwise work, reductions with their neighbours, or an anchor with what is around it."""
 
 
 class Fused(Op):

@@ -53,8 +53,8 @@ class Context:
     """One compilation.
 
     ``target`` names the backend in messages; ``claims``, ``requires`` and ``forbids`` are the backend's (see
-    `backends.api.Backend`), ``fusion`` says what its kernels can hold (None: nothing is fused). ``debug`` verifies after
-    each pass; ``dump_dir`` gets the program's text after each.
+    `backends.api.Backend`), ``fusion`` says what its kernels can hold (None: nothing is fused). ``debug`` verifies
+    after each pass; ``dump_dir`` gets the program's text after each.
     """
 
     target: str = "the target"
