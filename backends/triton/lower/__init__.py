@@ -6,12 +6,17 @@ A family is a module with ``LOWERINGS``, ``TEMPLATES`` or both; to add one, writ
 from __future__ import annotations
 
 from ..scope import Lowering, Template
-from . import elementwise, index, shape
+from . import attention, control, elementwise, index, order, random, scatter, shape
 
 LOWERINGS: dict[str, Lowering] = {
     **elementwise.LOWERINGS,
     **shape.LOWERINGS,
     **index.LOWERINGS,
+    **attention.LOWERINGS,
+    **control.LOWERINGS,
+    **order.LOWERINGS,
+    **random.LOWERINGS,
+    **scatter.LOWERINGS,
 }
 TEMPLATES: dict[str, Template] = {
     **elementwise.TEMPLATES,

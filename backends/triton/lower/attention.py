@@ -1,0 +1,34 @@
+"""Attention whole: one kernel, or two where few queries meet many keys."""
+
+from __future__ import annotations
+
+from ....compiler.ir import Node
+from ....compiler.ops.attention import Attention
+from ..arrays import Array
+from ..scope import Lowering, Scope
+from ..templates.attention import Partial, Work, attention, joined, splits
+
+
+def _attention(
+    scope: Scope,
+    node: Node,
+    q: Array,
+    k: Array,
+    v: Array,
+    start: Array | None,
+    mask: Array | None,
+    bias: Array | None,
+) -> Array:
+    assert isinstance(node.op, Attention)
+    work = Work(node.op, scope.spelled(q), scope.spelled(k), scope.spelled(v), start, mask, bias)
+    out = scope.new(node.output.type)
+    if not splits(work):
+        scope.launch(attention(work, out), out=out)
+        return out
+    partial = Partial(*map(scope.new, Partial.types(work)))
+    scope.launch(attention(work, partial))
+    scope.launch(joined(work, partial, out), out=out)
+    return out
+
+
+LOWERINGS: dict[str, Lowering] = {"attention": _attention}
