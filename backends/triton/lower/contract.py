@@ -14,6 +14,7 @@ from ..body import Body, Coordinate
 from ..kernel import Draft, Tiles
 from ..scope import Scope, Template
 from ..templates.conv import Line, Windows, write_convolution
+from ..templates.depthwise import depthwise_tiles, write_depthwise
 from ..templates.epilogue import Region
 from ..templates.gemm import CONSTANTS, Computed, Names, Product, Stored, tile_order, write_product
 from ..templates.index import coordinates
@@ -162,12 +163,19 @@ def _conv(scope: Scope, graph: Graph, inputs: Sequence[Array]) -> Sequence[Array
         x, w, lines, x.shape[0], op.groups, w.shape[w_channel], filters,
         x.strides[0], x.strides[channel], w.strides[w_channel], w.strides[w_filter],
     )  # fmt: skip
-    single = w.shape[w_channel] == 1 and (op.groups > 1 or filters in (1, 2, 3, 4))
-    tiles = (work.phases * op.groups, Tiles(work.rows, "BLOCK_M"), Tiles(filters, "BLOCK_N"))
-    draft = Draft("conv", CONSTANTS)
-    names = write_convolution(draft, work, multiply)
-    configs = choose(multiply.shapes, work.rows, filters, work.phases * op.groups, work.depth, x.dtype.bytes, {"GROUP": 8})
-    slow = interpreted(work.rows, filters, work.depth, {"GROUP": 8})
+    tiles = (work.programs, Tiles(work.rows, "BLOCK_M"), Tiles(work.columns, "BLOCK_N"))
+    if work.single:
+        draft = Draft("depthwise", ("BLOCK_M", "BLOCK_N", "GROUP"))
+        names = write_depthwise(draft, work, multiply)
+        configs, slow = depthwise_tiles(work)
+    else:
+        draft = Draft("conv", CONSTANTS)
+        names = write_convolution(draft, work, multiply)
+        constants = {"GROUP": 8}
+        configs = choose(
+            multiply.shapes, work.rows, work.columns, work.programs, work.depth, x.dtype.bytes, constants
+        )
+        slow = interpreted(work.rows, work.columns, work.depth, constants)
     multiply.write_result(draft, result.dtype)
     row: dict[int, Coordinate] = {}
     for place, name in zip((0, *over_x), names, strict=True):

@@ -23,6 +23,8 @@ from .multiply import Multiply
 
 FEW = 16
 """Channels below which window and channels are one depth."""
+SHARING = 4
+"""Filters of one input channel up to which there is nothing to win from tensor cores."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,21 @@ class Windows:
         return self.dense and few
 
     @property
+    def single(self) -> bool:
+        """Whether a result sees one channel (a depthwise convolution), and few results share it."""
+        return self.channels == 1 and bool(self.groups > 1 or decide(self.filters, "<=", SHARING))
+
+    @property
+    def columns(self) -> AnyDim:
+        """The output channels that the columns of tiles count: those of a group, or all where each has one input."""
+        return self.groups * self.filters if self.single else self.filters
+
+    @property
+    def programs(self) -> int:
+        """How many times the tiles of rows and columns are walked."""
+        return self.phases if self.single else self.phases * self.groups
+
+    @property
     def depth(self) -> AnyDim:
         """What one block of the depth is taken from."""
         return self.channels * product(line.kernel for line in self.lines) if self.flat else self.channels
@@ -122,14 +139,16 @@ class Windows:
 def write_points(draft: Draft, work: Windows) -> list[str]:
     """Write what a tile's rows and columns stand for; returns the indices of image and places in the result.
 
-    Besides the names of `tile_order`: ``x_at`` [BLOCK_M, 1] and ``w_at`` [1, BLOCK_N] are where a window begins in x
+    Besides the names of `tile_order`: ``x_at`` [BLOCK_M, 1] ([BLOCK_M, BLOCK_N] for single channels) and ``w_at`` [1, BLOCK_N] are where a window begins in x
     and a filter in w, ``at0``, ``at1`` ... [BLOCK_M, 1] the coordinates in x of the first element that it sees,
     ``taps0`` ... how many it sees along an axis of dilated input, ``channel`` [1, BLOCK_N] the channel of the result. ``row_in`` holds for
     points of the result only.
     """
-    tile_order(draft, draft.size(work.rows), draft.size(work.filters))
+    tile_order(draft, draft.size(work.rows), draft.size(work.columns))
     group, phase = "0", "batch"
-    if work.groups > 1:
+    if work.single:
+        group = "column" if work.filters == 1 else f"column // {draft.size(work.filters)}"
+    elif work.groups > 1:
         draft.add(f"group = batch % {work.groups}")
         group, phase = "group", f"batch // {work.groups}"
     if work.phases > 1:
@@ -150,8 +169,7 @@ def write_points(draft: Draft, work: Windows) -> list[str]:
     x_terms = [scaled(draft, "image", work.image), *(scaled(draft, f"at{k}", line.x) for k, line in enumerate(lines))]
     x_terms += [scaled(draft, group, work.channels * work.x_channel), draft.size(work.x.offset)]
     draft.add(f"x_at = {total((draft.pointer(work.x), *x_terms))}")
-    channel = total((scaled(draft, group, work.filters), "column"))
-    draft.add(f"channel = {channel}")
+    draft.add(f"channel = {'column' if work.single else total((scaled(draft, group, work.filters), 'column'))}")
     w_terms = (scaled(draft, "channel", work.w_filter), *starts, draft.size(work.w.offset))
     draft.add(f"w_at = {total((draft.pointer(work.w), *w_terms))}")
     return names
