@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ...compiler.ir import Node, Program
-from ..api import Backend, BackendError, Emission, Loaded, Options, Runtime
+from ..api import Backend, BackendError, Content, Emission, Loaded, Options, Runtime, Table
 from ..source import check_source
 from . import toolchain
 from .capabilities import refusal
+from .describe import describe
 from .emit import MODULE, emit
+from .launches import account
+from .offline import for_architecture
 from .runtime import TritonRuntime
 from .vocabulary import vocabulary
 
@@ -35,7 +39,18 @@ class TritonBackend(Backend):
         device = toolchain.device(options.device)
         emitted = emit(program)
         check_source(emitted.text, vocabulary())
-        return Emission({MODULE: emitted.text.encode()}, metadata={"device": device.name})
+        files: dict[str, Content] = {MODULE: emitted.text.encode()}
+        metadata: dict[str, Any] = {"launches": account(emitted.blocks)}
+        if options.device is not None:
+            metadata["device"] = device.name
+        if device.kind == "offline":
+            made = for_architecture(emitted.text, emitted.kernels, device.name, options.report)
+            files |= {cubin.file: cubin.data for cubin in made}
+            metadata["kernels"] = {cubin.job.kernel.name: cubin.to_json() for cubin in made}
+        return Emission(files, metadata=metadata)
+
+    def describe(self, manifest: Mapping[str, Any]) -> Sequence[Table]:
+        return describe(manifest)
 
     def load(self, bundle: Loaded) -> Runtime:
         return TritonRuntime(bundle, bundle.manifest.get("backend", {}).get("device"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...compiler.ir import Entry, Program
@@ -11,7 +11,7 @@ from .arrays import Array, Kind, new
 from .helpers import sources
 from .kernel import Kernel
 from .lower import LOWERINGS, TEMPLATES
-from .plan import Plan, plan
+from .plan import Block, Plan, plan
 from .scope import Scope, Shared
 from .templates.carry import hand_on
 from .text import Writer, kernel_facts, tuple_text
@@ -21,10 +21,11 @@ MODULE = "model.py"
 
 @dataclass(frozen=True)
 class Emitted:
-    """The module, and its kernels in the order of the text."""
+    """The module, its kernels in the order of the text, and the planned launches of each entry."""
 
     text: str
     kernels: tuple[Kernel, ...]
+    blocks: Mapping[str, Block]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def emit(program: Program) -> Emitted:
         *(text for number, each in enumerate(lowered) for text in _functions(number, each)),
         _tables(program, shared, lowered, kernels),
     ]
-    return Emitted("\n\n\n".join(parts) + "\n", kernels)
+    blocks = {each.entry.name: each.plan.block for each in lowered}
+    return Emitted("\n\n\n".join(parts) + "\n", kernels, blocks)
 
 
 def _header(program: Program) -> str:
@@ -70,9 +72,7 @@ Comments name places of the spec.
 def _lower(program: Program, entry: Entry, shared: Shared, weights: dict[str, Array]) -> _Lowered:
     scope = Scope(shared)
     inputs = [new(port.type, Kind.INPUT) for port in entry.inputs]
-    held = {
-        name: new(program.state[name].type, Kind.STATE) for name in dict.fromkeys((*entry.states, *entry.updates))
-    }
+    held = {name: new(program.state[name].type, Kind.STATE) for name in dict.fromkeys((*entry.states, *entry.updates))}
     for each in (inputs, list(held.values())):
         for index, array in enumerate(each):
             array.buffer.index = index
@@ -126,7 +126,9 @@ def _tables(program: Program, shared: Shared, lowered: Sequence[_Lowered], kerne
         f"    ({literal.type.dtype.value!r}, {literal.type.shape!r}, {literal.data.hex()!r}),  # k[{index}]"
         for index, literal in enumerate(shared.constants)
     ]
-    entries = [f"    {each.entry.name!a}: ({_entry(number, each)}),  # " + _words(each) for number, each in enumerate(lowered)]
+    entries = [
+        f"    {each.entry.name!a}: ({_entry(number, each)}),  # " + _words(each) for number, each in enumerate(lowered)
+    ]
     facts = [line for kernel in kernels for line in kernel_facts(kernel)]
     return "\n".join(
         [

@@ -33,6 +33,8 @@ class _Captured:
     graph: Any
     inputs: list[Tensor]
     outputs: list[Tensor]
+    run: Run
+    """Kept for the memory that it holds: the graph knows addresses only."""
 
 
 class Graphs:
@@ -57,21 +59,24 @@ class Graphs:
         """The combinations that have a graph, the one that was used last at the end."""
         return tuple(self._graphs)
 
-    def call(self, key: Hashable, inputs: Sequence[Tensor], run: Run, obstacle: str | None = None) -> list[Tensor]:
+    def call(
+        self, key: Hashable, inputs: Sequence[Tensor], run: Run, obstacle: Callable[[], str | None] | None = None
+    ) -> list[Tensor]:
         """The outputs of ``run(inputs)``, through a graph where there is one.
 
         ``key`` says all that the launches depend on beside the contents of the inputs: the entry, its dimensions, the
-        addresses of states. ``obstacle`` says why this program cannot be captured (its loops ask the device). The
-        outputs are the caller's own. Errors of ``run`` go on to the caller.
+        addresses of states. ``obstacle`` is asked after the first run why this program cannot be captured (its loops
+        ask the device). The outputs are the caller's own. Errors of ``run`` go on to the caller.
         """
         with self._lock:
             if key in self._graphs:
                 self._graphs.move_to_end(key)
                 return self._replay(self._graphs[key], inputs)
-            first = key not in self._seen
-            if first:
-                self._remember(key, obstacle or _switched_off())
-            if first or self._seen[key]:
+            if key not in self._seen:
+                outputs = list(run(inputs))
+                self._remember(key, _switched_off() or (obstacle and obstacle()) or "")
+                return outputs
+            if self._seen[key]:
                 return list(run(inputs))
             captured = self._capture(key, inputs, run)
             if captured is None:
@@ -112,7 +117,7 @@ class Graphs:
         except RuntimeError as error:
             self._seen[key] = f"capture failed: {first_line(error)}"
             return None
-        return _Captured(graph, held, outputs)
+        return _Captured(graph, held, outputs, run)
 
     def _replay(self, captured: _Captured, inputs: Sequence[Tensor]) -> list[Tensor]:
         cuda = self._torch.cuda

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -63,8 +63,9 @@ class Tensors:
 class Arenas:
     """The arenas of a program, the least recently used go."""
 
-    def __init__(self, tensors: Tensors, most: int = MOST_ARENAS) -> None:
-        self.tensors, self.most = tensors, most
+    def __init__(self, tensors: Tensors, check: Callable[[int], None], most: int = MOST_ARENAS) -> None:
+        """``check`` is told the bytes of an arena before it is made; it raises where there is no room."""
+        self.tensors, self.check, self.most = tensors, check, most
         self._arenas: OrderedDict[Hashable, list[Tensor]] = OrderedDict()
         self.bytes: dict[Hashable, int] = {}
 
@@ -79,6 +80,7 @@ class Arenas:
         widths = [elements * DType(dtype).bytes for _, _, dtype, elements in table]
         rows = tuple((first, last, width) for (first, last, _, _), width in zip(table, widths, strict=True))
         offsets, total = pack(rows, ALIGN)
+        self.check(total)
         arena = self.tensors.empty((total,), "uint8")
         buffers = []
         for (_, _, dtype, _), width, offset in zip(table, widths, offsets, strict=True):

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import api
 from ..api import BackendError
 from . import facts, toolchain
 from .kernel import Kernel
@@ -84,6 +85,18 @@ class Cubin:
             "stages": self.stages,
             "constants": facts.constants(self.job.kernel, self.job.kernel.configs[self.choice]),
         }
+
+
+def for_architecture(
+    module: str, kernels: Sequence[Kernel], architecture: str, report: api.Report | None = None
+) -> list[Cubin]:
+    """Every kernel of a module for one architecture. Raises `BackendError`."""
+
+    def tell(done: int, total: int) -> None:
+        if report is not None:
+            report(f"compiling kernels for {architecture}", done, total)
+
+    return compile_kernels(module, [Job(kernel, architecture) for kernel in kernels], tell)
 
 
 def compile_kernels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..api import BackendError, Loaded, Runtime
+from ...compiler.ir import DType
+from ..api import BackendError, Loaded, Report, Runtime
 from . import toolchain, tuning
 from .emit import MODULE
 from .graphs import Graphs
@@ -17,6 +19,7 @@ from .kernel import Kernel
 from .launcher import Compiled, Interpreted, Launcher
 from .memory import Arenas, Tensors
 from .module import EntryFacts, Module, read
+from .sources import asks_device, kernel_sources
 from .tuning_cache import Cache
 
 
@@ -34,19 +37,35 @@ class TritonRuntime(Runtime):
         self.module = read(Path(bundle.folder) / MODULE)
         self.interpreted = wanted.kind == "interpreter"
         self.graphs: Graphs | None = None
+        self.gpu: toolchain.Gpu | None = None
+        self.obstacles: dict[str, str | None] = {}
         if self.interpreted:
             self.tensors = Tensors(torch, "cpu")
             self.launcher: Launcher = Interpreted(self.module.kernels, self.module.functions, self.tensors)
         else:
             gpu = toolchain.gpu(wanted)
             self.tensors = Tensors(torch, gpu.torch_name)
-            choose = _chooser(self.module, self.tensors, gpu, triton)
+            self.gpu = gpu
+            self._need({"weights": sum(_bytes(dtype, shape) for _, dtype, shape in self.module.parameters)})
+            choose = _chooser(self.module, self.tensors, gpu, triton, bundle.report)
             self.launcher = Compiled(self.module.kernels, self.module.functions, self.tensors, choose)
             self.graphs = Graphs(torch, gpu.torch_name)
         self.weights = [self._weight(bundle, *facts) for facts in self.module.parameters]
         self.constants = [self._constant(*facts) for facts in self.module.constants]
-        self.arenas = Arenas(self.tensors)
+        self.arenas = Arenas(self.tensors, lambda size: self._need({"activations": size}))
         self.lock = threading.RLock()
+
+    def _need(self, memory: Mapping[str, int]) -> None:
+        """Raise `BackendError` if a GPU has not so much memory."""
+        if self.gpu is not None:
+            toolchain.check_memory(self.gpu, memory)
+
+    def _obstacle(self, entry: str, facts: EntryFacts) -> str | None:
+        """Why an entry cannot be captured as a CUDA graph."""
+        if entry not in self.obstacles:
+            asks = asks_device(self.module.text, facts.call.__name__)
+            self.obstacles[entry] = "its loops or branches ask the device for their conditions" if asks else None
+        return self.obstacles[entry]
 
     def _weight(self, bundle: Loaded, name: str, dtype: str, shape: tuple[int, ...]) -> Any:
         if name not in bundle.weights:
@@ -105,31 +124,41 @@ class TritonRuntime(Runtime):
         if self.graphs is None:
             return run(inputs)
         key = (entry, sizes, tuple(state.data_ptr() for state in states))
-        return self.graphs.call(key, inputs, run)
+        return self.graphs.call(key, inputs, run, lambda: self._obstacle(entry, facts))
 
 
 def _numpy(dtype: str) -> str:
     return "uint16" if dtype == "bfloat16" else dtype
 
 
+def _bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    return DType(dtype).bytes * math.prod(shape)
+
+
 def _chooser(
-    module: Module, tensors: Tensors, gpu: toolchain.Gpu, triton: Any
+    module: Module, tensors: Tensors, gpu: toolchain.Gpu, triton: Any, report: Report | None
 ) -> Callable[[Kernel, Callable[[int], None], Mapping[str, int], Sequence[Any], bool], int]:
     """The tuner as the launcher asks it."""
     refusals = (triton.runtime.errors.OutOfResources,)
-    tuner = tuning.Tuner(tuning.CudaClock(tensors.torch, gpu), Cache(), refusals, measuring=tuning.enabled())
+    clock = tuning.CudaClock(tensors.torch, gpu)
+    tuner = tuning.Tuner(clock, Cache(), refusals, report, measuring=tuning.enabled())
+    texts = kernel_sources(module.text, module.kernels)
 
     def choose(
         kernel: Kernel, launch: Callable[[int], None], sizes: Mapping[str, int], arguments: Sequence[Any], wide: bool
     ) -> int:
-        written = [each for each, facts in zip(arguments, kernel.arguments, strict=True) if facts.written]
-        saved = [each.clone() for each in written]
+        def save() -> Callable[[], None]:
+            written = [each for each, facts in zip(arguments, kernel.arguments, strict=True) if facts.written]
+            saved = [each.clone() for each in written]
 
-        def restore() -> None:
-            for each, before in zip(written, saved, strict=True):
-                each.copy_(before)
+            def restore() -> None:
+                for each, before in zip(written, saved, strict=True):
+                    each.copy_(before)
+                clock.release()
 
-        asked = tuning.question(kernel, kernel.text, sizes, {"wide": wide}, gpu, triton.__version__)
-        return tuner.choose(asked, launch, restore, kernel.name)
+            return restore
+
+        asked = tuning.question(kernel, texts[kernel.name], sizes, {"wide": wide}, gpu, triton.__version__)
+        return tuner.choose(asked, launch, save, f"tuning {kernel.name}")
 
     return choose

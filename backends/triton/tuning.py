@@ -95,13 +95,14 @@ class Tuner:
         self,
         asked: Question,
         launch: Callable[[int], None],
-        restore: Callable[[], None] | None = None,
+        save: Callable[[], Callable[[], None]] | None = None,
         what: str = "kernel",
     ) -> int:
         """The place of the best config.
 
-        ``launch(n)`` runs config n; ``restore`` is called after launches that were only measured, for a kernel that
-        reads what it writes. Raises `BackendError` if the device can run none.
+        ``launch(n)`` runs config n. For a kernel that reads what it writes, ``save`` is called before the first of
+        such launches, and what it gives after the last: it puts back what stood there. Raises `BackendError` if the
+        device can run none.
         """
         with self._lock:
             key = asked.key
@@ -109,6 +110,7 @@ class Tuner:
                 return self._known[key]
             answer = self.cache.get(asked)
             if answer is None:
+                restore = save() if save is not None else None
                 try:
                     answer = self._measured(asked, launch, what) if self._worth(asked) else self._first(asked, launch)
                 finally:

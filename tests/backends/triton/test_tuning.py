@@ -107,12 +107,25 @@ def test_faults_that_are_no_refusals_go_on(tmp_path):
 
 
 def test_what_was_written_is_restored_once_measured_and_not_for_a_known_answer(tmp_path):
-    clock, restored = FakeClock([1.0, 2.0]), []
+    clock, log = FakeClock([1.0, 2.0]), []
+
+    def save():
+        log.append(len(clock.turns))
+        return lambda: log.append(len(clock.turns))
+
     one = tuner(clock, tmp_path)
-    one.choose(asked(configs=2), clock.launch, restore=lambda: restored.append(len(clock.turns)))
-    assert restored == [len(clock.turns)]
-    one.choose(asked(configs=2), clock.launch, restore=lambda: restored.append(-1))
-    assert -1 not in restored
+    one.choose(asked(configs=2), clock.launch, save)
+    assert log == [0, len(clock.turns)]
+    one.choose(asked(configs=2), clock.launch, save)
+    tuner(clock, tmp_path).choose(asked(configs=2), clock.launch, save)
+    assert len(log) == 2
+
+
+def test_what_was_written_is_restored_after_a_failure(tmp_path):
+    clock, log = FakeClock([-1, -1]), []
+    with pytest.raises(BackendError):
+        tuner(clock, tmp_path).choose(asked(configs=2), clock.launch, lambda: lambda: log.append("restored"))
+    assert log == ["restored"]
 
 
 def test_without_measuring_the_first_that_runs(tmp_path):
