@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from ..ir.dims import Shape
 from ..ir.graph import Builder, Node, Value
 from ..ir.op import Access, Op
 from ..ops.channels_last import ConvChannelsLast, kernel_to_last, to_last
-from ..ops.contract import Conv
+from ..ops.contract import Conv, Dot
 from ..ops.index import DynamicSlice, Gather
 from ..ops.reduce import ArgMax, CumulativeSum, ReduceMax, ReduceMin, ReduceProd, ReduceSum, Reduction, TopK
 from ..ops.shape import Broadcast, Concat, Pad, Reshape, Reverse, Slice, Transpose
 from ..ops.window import Window, WindowMax, WindowMaxGrad, WindowSum
+from . import products
 from .form import Form
-
-RESULT = -1
-"""Stands for the result where operands are counted."""
-
-Emit = Callable[[Builder, Sequence[Value]], Sequence[Value]]
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """An op on stored values: the form of each operand and result, and ``emit``, which makes it of the operands."""
-
-    operands: tuple[Form, ...]
-    results: tuple[Form, ...]
-    emit: Emit
-
+from .variant import RESULT, Emit, Variant
 
 Propose = Callable[[Node, int, Form], Variant | None]
 
@@ -289,5 +275,6 @@ _RULES: dict[type[Op], Propose] = {
     **dict.fromkeys((WindowSum, WindowMax, WindowMaxGrad), _window),
     Gather: _gather,
     DynamicSlice: _dynamic_slice,
+    Dot: products.of_operand,
     Conv: lambda node, at, form: None,
 }

@@ -9,7 +9,7 @@ converted for nothing, as `hoist` then moves that into the prepare graph.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +19,8 @@ from ..ir.op import OpError
 from ..ir.program import Entry, Program
 from ..ir.types import TensorType
 from ..layout.form import Form, regrouped, to_form, to_natural
-from ..layout.variants import RESULT, Variant, channels_last, propose
+from ..layout.variant import RESULT, Variant
+from ..layout.variants import channels_last, propose
 from ..mincut import Shared, cheapest_labels, total_cost
 from ..ops.contract import Conv
 from ..ops.shape import Broadcast, Transpose
@@ -152,7 +153,10 @@ class _Plan:
         after = total_cost(costs, shared, labels)
         if not chosen or after >= before:
             return {}
-        what = f"{len(chosen)} of {len(self.graph.nodes)} nodes in another layout"
+        priced = Counter(node.op.name for node in self.variants if max(costs[things[node]]) > 0)
+        moved = Counter(node.op.name for node in chosen)
+        named = [f"{moved[name]} of {count} {name}" for name, count in priced.items()]
+        what = f"{len(chosen)} of {len(self.graph.nodes)} nodes in another layout ({', '.join(named)})"
         self.context.rewritten("layout", what, why=f"cost {before:.4g} before, {after:.4g} after")
         return chosen
 
@@ -256,7 +260,7 @@ class _Rewriter:
         """Define a value in its natural form if that has not happened."""
         if value not in self.natural:
             made, form = self.stored[value]
-            self.note(value, form, reader, "back to the order of its axes")
+            self.note(value, form, reader, f"{value.type.with_shape(form.stored)} to {value.type}")
             to_natural(self.build, made, form, value)
             self.natural.add(value)
 
@@ -269,7 +273,7 @@ class _Rewriter:
         self.need(value, reader)
         if form.is_free:
             return regrouped(self.build, value, form.stored)
-        self.note(value, form, reader, f"to the order {[axis for axis, _ in form.order]}")
+        self.note(value, form, reader, f"{value.type} to {value.type.with_shape(form.stored)}")
         made = to_form(self.build, value, form)
         self.converted.setdefault(value, []).append((made, form))
         return made
@@ -280,4 +284,4 @@ class _Rewriter:
         given = value in self.plan.given
         cost = "once, when the bundle is made" if given else f"cost {self.plan.price(value.type):.4g}"
         loc = reader.loc if reader is not None else None
-        self.plan.context.rewritten("layout", f"{value.type} {what}", loc, cost)
+        self.plan.context.rewritten("layout", what, loc, cost)

@@ -5,6 +5,7 @@
     == title
     #! refuse softmax relu          (what the target does not claim; `composites` are all of them)
     #! policy compute=bfloat16      (also params=..., keep=op,op)
+    #! costs conv=5 dot=0:2 move=1  (of an op in its natural and its other form, of a conversion; what is left out is 0)
     #! fuse conv dot nodes=3        (the anchors of kernels; a dot takes a prologue; also operands=...)
     sections of a program
     --
@@ -27,13 +28,14 @@ from netwright.compiler.ir import DType, Node
 from netwright.compiler.ir.text import print_program
 from netwright.compiler.ir.verify import verify
 from netwright.compiler.passes.constant_folding import constant_folding
-from netwright.compiler.passes.context import Context, Policy
+from netwright.compiler.passes.context import Context, LayoutCosts, Policy
 from netwright.compiler.passes.cse import cse
 from netwright.compiler.passes.dce import dce
 from netwright.compiler.passes.fold_weights import fold_weights
 from netwright.compiler.passes.fuse import fuse
 from netwright.compiler.passes.hoist import hoist
 from netwright.compiler.passes.inline import inline
+from netwright.compiler.passes.layout import layout
 from netwright.compiler.passes.legalize import legalize
 from netwright.compiler.passes.loop_motion import loop_motion
 from netwright.compiler.passes.precision import precision
@@ -53,6 +55,7 @@ PASSES = {
         fuse,
         hoist,
         inline,
+        layout,
         legalize,
         loop_motion,
         precision,
@@ -84,14 +87,24 @@ def read(path: Path) -> list[Case]:
 CASES = [case for path in sorted(FOLDER.glob("*.txt")) for case in read(path)]
 
 
+def layout_costs(given: dict[str, str]) -> LayoutCosts:
+    """Flat costs by op, whatever the sizes."""
+    move = float(given.pop("move", "0"))
+    pairs = {name: (*map(float, text.split(":")), 0.0) for name, text in given.items()}
+    return LayoutCosts(lambda node: pairs[node.op.name][:2] if node.op.name in pairs else None, lambda type: move)
+
+
 def context(case: Case) -> Context:
     refused: set[str] = set()
     policy = None
     fusion = None
+    costs = None
     for line in case.directives:
         word, *items = line.split()
         if word == "refuse":
             refused |= set(items)
+        elif word == "costs":
+            costs = layout_costs(dict(item.split("=") for item in items))
         elif word == "fuse":
             numbers = dict(item.split("=") for item in items if "=" in item)
             limits = {key: int(number) for key, number in numbers.items()}
@@ -109,7 +122,7 @@ def context(case: Case) -> Context:
         composite = "composites" in refused and node.op.is_composite()
         return "not here" if composite or node.op.name in refused else None
 
-    return Context(target="case", claims=claims, precision=policy, fusion=fusion)
+    return Context(target="case", claims=claims, precision=policy, layout=costs, fusion=fusion)
 
 
 def outcome(case: Case) -> str:
