@@ -16,7 +16,7 @@ from ...compiler.ir import AnyDim, Dim, DType, Node, Value
 from ...compiler.ops.shape import Broadcast, Reshape, Transpose
 from ...compiler.ops.source import Constant
 from .arrays import Array, Kind
-from .expressions import NAMES, bare, expression, literal, plain, register, stored
+from .expressions import NAMES, bare, expression, literal, narrowed, plain, register
 from .kernel import Draft
 
 Strides = Mapping[int, AnyDim]
@@ -77,12 +77,7 @@ def load(draft: Draft, array: Array, where: str, mask: str | None, other: str = 
 def store(draft: Draft, array: Array, where: str, text: str, mask: str | None) -> None:
     """Write a tile in the dtype of registers to addresses of an array in memory."""
     guard = f", mask={mask}" if mask else ""
-    value = f"{text}.to({stored(array.dtype)})" if register(array.dtype) is not array.dtype or _bool(array) else text
-    draft.add(f"tl.store({draft.write(array)} + {where}, {value}{guard})")
-
-
-def _bool(array: Array) -> bool:
-    return array.dtype is DType.BOOL
+    draft.add(f"tl.store({draft.write(array)} + {where}, {narrowed(draft, text, array.dtype)}{guard})")
 
 
 @dataclass
@@ -101,6 +96,8 @@ class Body:
     loaded: dict[Value, str] = field(default_factory=dict)
     strides: Mapping[Value, Strides] = field(default_factory=dict)
     """Of values in memory, where axes of the space have been merged; else they follow from the space."""
+    tile: Coordinate | None = None
+    """An index tile of the shape that values have which vary along no axis: where there is one they are no scalars."""
 
     def __post_init__(self) -> None:
         self.producers = {value: node for node in self.nodes for value in node.outputs}
@@ -176,7 +173,10 @@ class Body:
                 text = f"tl.full((), {text}, {NAMES[register(value.type.dtype)]})"
             strides = self._strides(value, array)
             where = address(self.draft, array, strides, self.coordinates)
-            store(self.draft, array, where, text, masks(list(strides), self.coordinates))
+            mask = masks(list(strides), self.coordinates)
+            if not strides and self.tile is not None:
+                where, mask = f"{where} + {self.tile.text} * 0", self.tile.mask
+            store(self.draft, array, where, text, mask)
 
 
 def _is_number(text: str) -> bool:

@@ -105,11 +105,23 @@ def power_of_int(x, y):
 
 
 @triton.jit
-def saturated(x, low, high, least, most, dtype: tl.constexpr):
+def saturated(x, low, high, least: tl.constexpr, most: tl.constexpr, dtype: tl.constexpr):
     """Floats as whole numbers: the fraction drops, what lies outside (low, high) gives an edge, NaN gives 0."""
     inside = (x > low) & (x < high)
-    edge = tl.where(x >= high, most, tl.where(x <= low, least, 0))
-    return tl.where(inside, tl.where(inside, x, 0.0).to(dtype), edge.to(dtype))
+    zero = tl.full((), 0, dtype)
+    edge = tl.where(x >= high, tl.full((), most, dtype), tl.where(x <= low, tl.full((), least, dtype), zero))
+    return tl.where(inside, tl.where(inside, x, 0.0).to(dtype), edge)
+
+
+@triton.jit
+def to_bfloat16(x, INTERPRETED: tl.constexpr):
+    """float32 rounded to the nearest bfloat16, halves to even. The interpreter's cast drops bits."""
+    if INTERPRETED:
+        bits = x.to(tl.uint32, bitcast=True)
+        rounded = (bits + 32767 + ((bits >> 16) & 1)) >> 16 << 16
+        return tl.where(x == x, rounded.to(tl.float32, bitcast=True), x).to(tl.bfloat16)
+    else:
+        return x.to(tl.bfloat16)
 
 
 @triton.jit

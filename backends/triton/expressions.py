@@ -9,7 +9,7 @@ import numpy as np
 
 from ...compiler.ir import Dim, DType, Node, TensorType
 from ...compiler.ir.op import Op
-from .kernel import Draft
+from .kernel import INTERPRETED, Draft
 
 NAMES = {
     DType.BOOL: "tl.int1",
@@ -180,12 +180,23 @@ def convert(draft: Draft, x: str, old: DType, new: DType) -> str:
     if new.is_half:
         # Rounded here, though it goes on as float32. Of whole numbers and doubles, float32 is the way there.
         single = x if register(old) is DType.FLOAT32 else f"{x}.to(tl.float32)"
-        return f"{single}.to({name}).to(tl.float32)"
+        return f"{narrowed(draft, single, new)}.to(tl.float32)"
     if old.is_float and not new.is_float:
         return _saturated(draft, x, register(old), new)
     if register(old) is new:
         return x
     return f"{x}.to({name})"
+
+
+def narrowed(draft: Draft, x: str, dtype: DType) -> str:
+    """A tile in the dtype of registers as memory holds it."""
+    if dtype is DType.BFLOAT16:
+        # The interpreter's own cast drops bits instead of rounding.
+        draft.special.add(INTERPRETED)
+        return f"{draft.helper('to_bfloat16')}({x}, {INTERPRETED})"
+    if dtype is DType.BOOL or dtype.is_half:
+        return f"{x}.to({stored(dtype)})"
+    return x
 
 
 def _saturated(draft: Draft, x: str, old: DType, new: DType) -> str:
@@ -195,7 +206,7 @@ def _saturated(draft: Draft, x: str, old: DType, new: DType) -> str:
         high = 2.0**63
     if old is DType.FLOAT32:
         low, high = float(np.float32(low)), float(np.float32(high))
-    wide = "tl.int64" if new is DType.UINT32 else "tl.int32" if new.bytes == 1 else NAMES[new]
+    wide = "tl.int32" if new.bytes == 1 or new is DType.INT32 else "tl.int64"
     helper = draft.helper("saturated")
     return f"{helper}({x}, {low!r}, {high!r}, {limits.min}, {limits.max}, {wide}).to({NAMES[new]})"
 

@@ -12,7 +12,7 @@ from .helpers import DEVICE
 _WRITTEN = """
     abs arange broadcast_to cast cdiv constexpr cos div_rn dot erf exp expand_dims floor full load log maximum minimum
     max min num_programs program_id range reshape sin sqrt sqrt_rn static_range store sum to trans truth where zeros
-    jit language dtype
+    jit language dtype cumsum atomic_add item exp2
 """
 """Attributes of the text that templates write."""
 _BUILTINS = ("float", "max", "min", "range", "bool", "int", "len")

@@ -9,8 +9,9 @@ from ....compiler.ir import DType, Graph, Node
 from ....compiler.ops.source import Cast
 from .. import arrays
 from ..arrays import Array, Buffer, Kind
-from ..expressions import EXPRESSIONS
+from ..expressions import EXPRESSIONS, bitcast
 from ..scope import Lowering, Scope, Template
+from ..templates.moves import Move, by_axis
 from ..templates.pointwise import given, pointwise
 from ..templates.rows import rows
 
@@ -49,6 +50,15 @@ def _cast(scope: Scope, node: Node, x: Array) -> Array:
     return scope.template("pointwise", node, [x])[0]
 
 
+def _bitcast(scope: Scope, node: Node, x: Array) -> Array:
+    out = scope.new(node.output.type)
+    move = Move("bitcast", out.shape, [by_axis(x), by_axis(out)])
+    value = move.read(x, move.strides[0])
+    move.store(out, move.address(out, move.strides[1]), bitcast(value, x.dtype, out.dtype))
+    scope.launch(move.launch(), out=out)
+    return out
+
+
 def _same(scope: Scope, node: Node, x: Array) -> Array:
     return x
 
@@ -79,6 +89,7 @@ def _dimension(scope: Scope, node: Node) -> Array:
 
 LOWERINGS: dict[str, Lowering] = {
     "cast": _cast,
+    "bitcast": _bitcast,
     "stop_gradient": _same,
     "fused": _fused,
     "constant": _constant,
@@ -89,6 +100,6 @@ _REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min")
 TEMPLATES: dict[str, Template] = {
     "pointwise": _pointwise,
     "rows": _rows,
-    **{name: _pointwise for name in (*EXPRESSIONS, "bitcast") if name not in LOWERINGS},
+    **{name: _pointwise for name in EXPRESSIONS if name not in LOWERINGS},
     **dict.fromkeys(_REDUCTIONS, _rows),
 }

@@ -38,7 +38,7 @@ def rows(
     columns = frozenset(range(where.parallel, len(where.axes)))
     moving = frozenset(value for value in where.views if where.varies(value) & columns)
     whole = isinstance(steps.columns, int) and steps.columns <= LONGEST
-    body = _Rows(draft, where, region.nodes, inputs, places, strides=steps.strides, steps=steps, moving=moving)
+    body = _Rows(draft, where, region.nodes, inputs, places, strides=steps.strides, tile=Coordinate("r", "rm"), steps=steps, moving=moving)
     if whole:
         body.open("tl.arange(0, COLUMNS)[None, :]")
         body.store(*outputs.items())
@@ -139,7 +139,7 @@ class _Rows(Body):
         self.draft.deeper()
         piece = _Rows(
             self.draft, self.space, self.nodes, self.arrays, self.coordinates, dict(self.loaded), self.strides,
-            steps=self.steps, moving=self.moving,
+            self.tile, steps=self.steps, moving=self.moving,
         )  # fmt: skip
         piece.open("start + tl.arange(0, COLUMNS)[None, :]")
         return piece
