@@ -5,8 +5,8 @@ A family is a module with ``LOWERINGS``, ``TEMPLATES`` or both; to add one, writ
 
 from __future__ import annotations
 
-from ..scope import Lowering, Template
-from . import attention, control, elementwise, index, order, random, scatter, shape
+from ..scope import Lowering, Refusal, Template
+from . import attention, contract, control, elementwise, index, order, random, scatter, shape, window
 
 LOWERINGS: dict[str, Lowering] = {
     **elementwise.LOWERINGS,
@@ -20,4 +20,10 @@ LOWERINGS: dict[str, Lowering] = {
 }
 TEMPLATES: dict[str, Template] = {
     **elementwise.TEMPLATES,
+    **contract.TEMPLATES,
+    **window.TEMPLATES,
 }
+REFUSALS: dict[str, Refusal] = {
+    **attention.REFUSALS,
+}
+"""Reasons against single nodes of ops that are lowered otherwise."""
