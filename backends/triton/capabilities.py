@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ...compiler.ir import Node
-from .lower import LOWERINGS, TEMPLATES
+from .lower import LOWERINGS, REFUSALS, TEMPLATES
 
 
 def refusal(node: Node) -> str | None:
     """None if the emitter takes the node, else why not."""
     name = node.op.name
     if name in LOWERINGS or name in TEMPLATES:
-        return None
+        return REFUSALS[name](node) if name in REFUSALS else None
     return f"Triton has no form of {name} of its own" if node.op.is_composite() else "is not known to this target"

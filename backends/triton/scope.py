@@ -19,6 +19,9 @@ Lowering = Callable[..., "Array | Sequence[Array]"]
 Template = Callable[["Scope", Graph, Sequence[Array]], Sequence[Array]]
 """From the scope, a region and the arrays of its inputs to those of its outputs. A lone node is a region of one."""
 
+Refusal = Callable[[Node], "str | None"]
+"""None if the lowering takes a node, else the reason why not."""
+
 
 @dataclass
 class Shared:
@@ -152,4 +155,4 @@ class Scope:
         self.block.items.append(Statement(pieces, loc=self.loc))
 
 
-__all__ = ["Array", "Buffer", "Kind", "Lowering", "Scope", "Shared", "Template", "space_of"]
+__all__ = ["Array", "Buffer", "Kind", "Lowering", "Refusal", "Scope", "Shared", "Template", "space_of"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ....compiler.ir import Node
 from ....compiler.ops.attention import Attention
 from ..arrays import Array
-from ..scope import Lowering, Scope
-from ..templates.attention import Partial, Work, attention, joined, splits
+from ..scope import Lowering, Refusal, Scope
+from ..templates.attention import Partial, Work, attention, joined, refusal, splits
 
 
 def _attention(
@@ -31,4 +31,10 @@ def _attention(
     return out
 
 
+def _refusal(node: Node) -> str | None:
+    assert isinstance(node.op, Attention)
+    return refusal(node.op, node.inputs[0].type, node.inputs[2].type)
+
+
+REFUSALS: dict[str, Refusal] = {"attention": _refusal}
 LOWERINGS: dict[str, Lowering] = {"attention": _attention}

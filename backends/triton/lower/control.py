@@ -1,6 +1,7 @@
 """Loops and branches, driven by the host.
 
-What is carried keeps one place, and the planner lets a step write there directly where nothing still reads it. A step of a scan reads its rows and writes those of its results where they lie: the step's number is a size to kernels.
+What is carried keeps one place, and the planner lets a step write there directly where nothing still reads it. A step
+of a scan reads its rows and writes those of its results where they lie: the step's number is a size to kernels.
 """
 
 from __future__ import annotations
