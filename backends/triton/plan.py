@@ -71,14 +71,11 @@ class Block:
 
 @dataclass(slots=True)
 class Life:
-    """When a buffer is touched: positions, rising; ``last`` counts loops."""
+    """When a buffer is touched: positions, rising. ``first`` and ``last`` count loops."""
 
     touches: list[int] = field(default_factory=list)
+    first: int = -1
     last: int = -1
-
-    @property
-    def first(self) -> int:
-        return self.touches[0]
 
 
 @dataclass(slots=True)
@@ -148,13 +145,15 @@ class _Planner:
                 touches.append(position)
 
     def extend(self) -> None:
-        """Let what a loop touches but does not make live to its end."""
+        """Let what a loop touches, and others touch before or after it, live as long as the loop."""
         for buffer, life in self.lives.items():
+            life.first, life.last = life.touches[0], life.touches[-1]
             first = -1 if buffer.kind is Kind.STATE else life.first
-            life.last = life.touches[-1]
+            final = life.last
             for position in life.touches:
                 for loop in self.loops.get(position, ()):
-                    if loop.begin > first:
+                    if loop.begin > first or loop.end < final:
+                        life.first = min(life.first, loop.begin)
                         life.last = max(life.last, loop.end)
                         break
 
