@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ....compiler.fusion.space import ancestors, operand_space
 from ....compiler.ir import Graph, Shape, TensorType
 from ....compiler.ir.dims import floordiv, product
 from ....compiler.ops.channels_last import ConvChannelsLast
 from ....compiler.ops.contract import Convolution, Dot
-from ..arrays import Array, cut
+from ..arrays import Array
 from ..body import Body, Coordinate
 from ..kernel import Draft, Tiles
 from ..scope import Scope, Template
 from ..templates.conv import Line, Windows, write_convolution
 from ..templates.depthwise import depthwise_tiles, write_depthwise
-from ..templates.epilogue import Region
+from ..templates.epilogue import Index, Region
 from ..templates.gemm import CONSTANTS, Computed, Names, Product, Stored, tile_order, write_product
-from ..templates.index import coordinates
+from ..templates.index import coordinates, scaled, total
 from ..templates.multiply import Multiply
 from ..templates.tiles import adding, choose, interpreted, parts_of
 
@@ -91,8 +92,8 @@ def launch_product(scope: Scope, region: Region, work: Product, multiply: Multip
         return
     sums = scope.new(TensorType(multiply.sums, (parts, count, down, across)))
     draft.add("inside = row_in & column_in")
-    place = f"(tl.program_id(1) * {draft.size(count)} + batch) * {draft.size(down * across)}"
-    draft.add(f"at = {place} + row * {draft.size(across)} + column")
+    part = "tl.program_id(1)" if count == 1 else f"({scaled(draft, 'tl.program_id(1)', count)} + batch)"
+    draft.add(f"at = {total((scaled(draft, part, down * across), scaled(draft, 'row', across), 'column'))}")
     draft.add(f"tl.store({draft.write(sums)} + at, acc, mask=inside)")
     scope.launch(draft.launch((tiles, (parts,)), configs, slow), out=sums)
     _add_up(scope, region, multiply, sums, places)
@@ -101,11 +102,7 @@ def launch_product(scope: Scope, region: Region, work: Product, multiply: Multip
 def _finish(draft: Draft, region: Region, multiply: Multiply, places: Places) -> None:
     multiply.write_result(draft, region.anchor.output.type.dtype)
     batch, rows, columns = places
-    indices = {
-        "batch": region.spread(draft, batch, "batch"),
-        "row": region.spread(draft, rows, "row", "row_in"),
-        "column": region.spread(draft, columns, "column", "column_in"),
-    }
+    indices = [Index("batch", batch), Index("row", rows, "row_in"), Index("column", columns, "column_in")]
     draft.add("inside = row_in & column_in")
     region.finish(draft, "acc", indices, "inside")
 
@@ -115,8 +112,9 @@ def _add_up(scope: Scope, region: Region, multiply: Multiply, sums: Array, place
     parts, count, down, across = sums.shape
     assert isinstance(parts, int)
     draft = Draft("sum", ("BLOCK_M", "BLOCK_N", "GROUP"))
-    tile_order(draft, draft.size(down), draft.size(across))
-    draft.add(f"at = {draft.pointer(sums)} + batch * {draft.size(down * across)} + row * {draft.size(across)} + column")
+    tile_order(draft, down, across, count)
+    first = "0" if count == 1 else scaled(draft, "batch", down * across)
+    draft.add(f"at = {total((draft.pointer(sums), first, scaled(draft, 'row', across), 'column'))}")
     draft.add(f"acc = {multiply.zeros()}", f"for part in range({parts}):")
     stride = draft.size(count * down * across)
     draft.add(f"    acc += tl.load(at + part * {stride}, mask=row_in & column_in, other=0)")
@@ -125,45 +123,51 @@ def _add_up(scope: Scope, region: Region, multiply: Multiply, sums: Array, place
     region.launch(scope, draft.launch((tiles,), *adding(down, across)))
 
 
+@dataclass(frozen=True)
+class Roles:
+    """Which axes of x (and of the result) and of w are what."""
+
+    channel: int
+    over_x: tuple[int, ...]
+    w_filter: int
+    w_channel: int
+    over_w: tuple[int, ...]
+
+    @classmethod
+    def of(cls, op: Convolution, rank: int) -> Roles:
+        """Of an op whose operands have ``rank`` axes."""
+        if isinstance(op, ConvChannelsLast):
+            return cls(rank - 1, tuple(range(1, rank - 1)), rank - 1, rank - 2, tuple(range(rank - 2)))
+        return cls(1, tuple(range(2, rank)), 0, 1, tuple(range(2, rank)))
+
+
 def _conv(scope: Scope, graph: Graph, inputs: Sequence[Array]) -> Sequence[Array]:
     region = Region.of(scope, graph, inputs)
     op, result = region.anchor.op, region.anchor.output.type
     assert isinstance(op, Convolution)
     x, w = (scope.spelled(region.arrays[value]) for value in region.anchor.inputs)
-    # The axes of images and channels, of filters and channels, and the spatial ones.
-    rank = len(x.shape)
-    last = isinstance(op, ConvChannelsLast)
-    channel, over_x = (rank - 1, range(1, rank - 1)) if last else (1, range(2, rank))
-    w_filter, w_channel, over_w = (rank - 1, rank - 2, range(rank - 2)) if last else (0, 1, range(2, rank))
-    spatial = range(rank - 2)
+    roles = Roles.of(op, result.rank)
     lines = tuple(
         Line(
-            x.shape[over_x[k]], result.shape[over_x[k]], x.strides[over_x[k]], w.strides[over_w[k]],
-            w.shape[over_w[k]], op.stride[k], *op.padding[k], op.input_dilation[k], op.window_dilation[k],
+            x.shape[a], result.shape[a], x.strides[a], w.strides[b], w.shape[b],
+            op.stride[k], *op.padding[k], op.input_dilation[k], op.window_dilation[k],
         )
-        for k in spatial
+        for k, (a, b) in enumerate(zip(roles.over_x, roles.over_w, strict=True))
+    )  # fmt: skip
+    work = Windows(
+        x, w, lines, x.shape[0], op.groups, w.shape[roles.w_channel], floordiv(w.shape[roles.w_filter], op.groups),
+        x.strides[0], x.strides[roles.channel], w.strides[roles.w_channel], w.strides[roles.w_filter],
     )  # fmt: skip
     multiply = Multiply.of(x.dtype, op.accumulate, op.precision)
     if op.groups == 1 and all(line.pointwise for line in lines):
-        start = [0] * rank
-        for axis, line in zip(over_x, lines, strict=True):
-            start[axis] = -line.low
-        x = cut(x, start, x.shape, [1] * rank)
-        points = [result.shape[axis] for axis in over_x]
-        steps = [line.x * line.stride for line in lines]
-        work = Product(
-            (), (x.shape[0], *points), (w.shape[w_filter],), (x.shape[channel],),
-            Stored(x, (), (x.strides[0], *steps), (x.strides[channel],)),
-            Stored(w, (), (w.strides[w_filter],), (w.strides[w_channel],)),
-        )  # fmt: skip
-        launch_product(scope, region, work, multiply, ((), (0, *over_x), (channel,)))
-        return region.outputs()
-    filters = floordiv(w.shape[w_filter], op.groups)
-    work = Windows(
-        x, w, lines, x.shape[0], op.groups, w.shape[w_channel], filters,
-        x.strides[0], x.strides[channel], w.strides[w_channel], w.strides[w_filter],
-    )  # fmt: skip
-    tiles = (work.programs, Tiles(work.rows, "BLOCK_M"), Tiles(work.columns, "BLOCK_N"))
+        launch_product(scope, region, work.as_product(), multiply, ((), (0, *roles.over_x), (roles.channel,)))
+    else:
+        _launch_windows(scope, region, work, multiply, roles)
+    return region.outputs()
+
+
+def _launch_windows(scope: Scope, region: Region, work: Windows, multiply: Multiply, roles: Roles) -> None:
+    rows, columns, depth, count = work.rows, work.columns, work.depth, work.programs
     if work.single:
         draft = Draft("depthwise", ("BLOCK_M", "BLOCK_N", "GROUP"))
         names = write_depthwise(draft, work, multiply)
@@ -171,20 +175,19 @@ def _conv(scope: Scope, graph: Graph, inputs: Sequence[Array]) -> Sequence[Array
     else:
         draft = Draft("conv", CONSTANTS)
         names = write_convolution(draft, work, multiply)
-        constants = {"GROUP": 8}
-        configs = choose(
-            multiply.shapes, work.rows, work.columns, work.programs, work.depth, x.dtype.bytes, constants
-        )
-        slow = interpreted(work.rows, work.columns, work.depth, constants)
-    multiply.write_result(draft, result.dtype)
-    row: dict[int, Coordinate] = {}
-    for place, name in zip((0, *over_x), names, strict=True):
-        row |= region.spread(draft, (place,), name, "row_in")
-    column = region.spread(draft, (channel,), "channel", "column_in")
+        configs = choose(multiply.shapes, rows, columns, count, depth, multiply.dtype.bytes, {"GROUP": 8})
+        slow = interpreted(rows, columns, depth, {"GROUP": 8})
+    multiply.write_result(draft, region.anchor.output.type.dtype)
+    points = (0, *roles.over_x)
+    if work.dense:
+        indices = [Index("row", points, "row_in")]
+    else:
+        indices = [Index(name, (place,), "row_in", "row") for place, name in zip(points, names, strict=True)]
+    indices.append(Index("channel", (roles.channel,), "column_in", "column"))
     draft.add("inside = row_in & column_in")
-    region.finish(draft, "acc", {"row": row, "column": column}, "inside")
+    region.finish(draft, "acc", indices, "inside")
+    tiles = (count, Tiles(rows, "BLOCK_M"), Tiles(columns, "BLOCK_N"))
     region.launch(scope, draft.launch((tiles,), configs, slow))
-    return region.outputs()
 
 
 TEMPLATES: dict[str, Template] = {"dot": _dot, "conv": _conv, "conv_channels_last": _conv}

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from ....compiler.ir import DType, Graph, TensorType
 from ....compiler.ir.dims import product
-from ....compiler.ops.window import Window
+from ....compiler.ops.window import Window, WindowMaxGrad
 from ..arrays import Array
 from ..kernel import Draft, Tiles
 from ..scope import Scope, Template
-from ..templates.epilogue import Region
+from ..templates.epilogue import Index, Region
 from ..templates.window import (
     CONSTANTS,
     Slide,
@@ -26,6 +26,10 @@ WRITE = {"window_sum": write_sum, "window_max": write_max}
 
 def _window(scope: Scope, graph: Graph, inputs: Sequence[Array]) -> Sequence[Array]:
     region = Region.of(scope, graph, inputs)
+    return (_grad if isinstance(region.anchor.op, WindowMaxGrad) else _slide)(scope, region)
+
+
+def _slide(scope: Scope, region: Region) -> Sequence[Array]:
     op = region.anchor.op
     assert isinstance(op, Window)
     x = region.arrays[region.anchor.inputs[0]]
@@ -34,8 +38,7 @@ def _window(scope: Scope, graph: Graph, inputs: Sequence[Array]) -> Sequence[Arr
     return _finish(scope, draft, region)
 
 
-def _window_max_grad(scope: Scope, graph: Graph, inputs: Sequence[Array]) -> Sequence[Array]:
-    region = Region.of(scope, graph, inputs)
+def _grad(scope: Scope, region: Region) -> Sequence[Array]:
     op = region.anchor.op
     assert isinstance(op, Window)
     x, dy = (region.arrays[value] for value in region.anchor.inputs)
@@ -53,14 +56,9 @@ def _window_max_grad(scope: Scope, graph: Graph, inputs: Sequence[Array]) -> Seq
 def _finish(scope: Scope, draft: Draft, region: Region) -> Sequence[Array]:
     type = region.anchor.output.type
     count = product(type.shape)
-    where = region.spread(draft, range(type.rank), "at", "inside")
-    region.finish(draft, "acc", {"at": where}, "inside")
+    region.finish(draft, "acc", [Index("at", range(type.rank), "inside")], "inside")
     region.launch(scope, draft.launch(((Tiles(count, "BLOCK"),),), *window_tiles(count)))
     return region.outputs()
 
 
-TEMPLATES: dict[str, Template] = {
-    "window_sum": _window,
-    "window_max": _window,
-    "window_max_grad": _window_max_grad,
-}
+TEMPLATES: dict[str, Template] = dict.fromkeys(("window", "window_sum", "window_max", "window_max_grad"), _window)

@@ -10,19 +10,21 @@ A dilated input (a transposed convolution) is many dense ones, one for each phas
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 
 from ....compiler.ir import AnyDim
 from ....compiler.ir.dims import ceildiv, decide, product
 from ..arrays import Array
 from ..kernel import Draft
-from .gemm import tile_order
+from .gemm import Product, Stored, tile_order
 from .index import coordinates, offset, scaled, total
 from .multiply import Multiply
 
 FEW = 16
 """Channels below which window and channels are one depth."""
+UNEVEN = 64
+"""The same for channels that no block divides."""
 SHARING = 4
 """Filters of one input channel up to which there is nothing to win from tensor cores."""
 
@@ -112,8 +114,10 @@ class Windows:
     @property
     def flat(self) -> bool:
         """Whether window and channels are one depth."""
-        few = isinstance(self.channels, int) and (self.channels < FEW or self.channels % 8 != 0 and self.channels < 64)
-        return self.dense and few
+        channels = self.channels
+        if not self.dense or not isinstance(channels, int):
+            return False
+        return channels < FEW or (channels < UNEVEN and channels % 8 != 0)
 
     @property
     def single(self) -> bool:
@@ -135,16 +139,32 @@ class Windows:
         """What one block of the depth is taken from."""
         return self.channels * product(line.kernel for line in self.lines) if self.flat else self.channels
 
+    def as_product(self) -> Product:
+        """A convolution in one group whose windows have one element, as a product of x (without what it skips) and w."""
+        skipped: AnyDim = 0
+        for line in self.lines:
+            skipped = skipped - line.low * line.x
+        x = replace(self.x, offset=self.x.offset + skipped)
+        steps = tuple(line.x * line.stride for line in self.lines)
+        return Product(
+            (),
+            (self.images, *(line.result for line in self.lines)),
+            (self.filters,),
+            (self.channels,),
+            Stored(x, (), (self.image, *steps), (self.x_channel,)),
+            Stored(self.w, (), (self.w_filter,), (self.w_channel,)),
+        )
+
 
 def write_points(draft: Draft, work: Windows) -> list[str]:
     """Write what a tile's rows and columns stand for; returns the indices of image and places in the result.
 
-    Besides the names of `tile_order`: ``x_at`` [BLOCK_M, 1] ([BLOCK_M, BLOCK_N] for single channels) and ``w_at`` [1, BLOCK_N] are where a window begins in x
-    and a filter in w, ``at0``, ``at1`` ... [BLOCK_M, 1] the coordinates in x of the first element that it sees,
-    ``taps0`` ... how many it sees along an axis of dilated input, ``channel`` [1, BLOCK_N] the channel of the result. ``row_in`` holds for
-    points of the result only.
+    Besides the names of `tile_order`: ``x_at`` [BLOCK_M, 1] (for single channels [BLOCK_M, BLOCK_N]) is where a window
+    begins in x, ``w_at`` [1, BLOCK_N] where a filter does in w; ``at0``, ``at1`` ... [BLOCK_M, 1] are the coordinates
+    in x of the first element that the window sees, ``taps0`` ... how many it sees along an axis of dilated input, and
+    ``channel`` [1, BLOCK_N] is the channel of the result. ``row_in`` holds for points of the result only.
     """
-    tile_order(draft, draft.size(work.rows), draft.size(work.columns))
+    tile_order(draft, work.rows, work.columns, work.programs)
     group, phase = "0", "batch"
     if work.single:
         group = "column" if work.filters == 1 else f"column // {draft.size(work.filters)}"
@@ -182,9 +202,9 @@ def _signed(number: int) -> str:
 def _phase(draft: Draft, line: Line, k: int, phase: str) -> str:
     """Write the first element of the window that a phase sees, and where; returns the offset of that element in w.
 
-    Point p of the result sees element q of the window at ``p * stride - low + q * dilation`` of the dilated input, which
-    must be a multiple of ``spread``. With ``common`` the greatest common divisor of spread and dilation, that has a
-    solution where ``common`` divides ``p * stride - low``; then q is known modulo ``every``.
+    Point p of the result sees element q of the window at ``p * stride - low + q * dilation`` of the dilated input,
+    which must be a multiple of ``spread``. With ``common`` the greatest common divisor of spread and dilation, that has
+    a solution where ``common`` divides ``p * stride - low``; then q is known modulo ``every``.
     """
     every, common, kernel = line.every, line.common, draft.size(line.kernel)
     draft.add(f"phase{k} = {phase}")

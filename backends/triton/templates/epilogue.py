@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ....compiler.fusion import Space
 from ....compiler.fusion.space import space, split
 from ....compiler.ir import Graph, Node, Value
 from ..arrays import Array
-from ..body import Body, Coordinate, address, along, store
+from ..body import Body, Coordinate, Strides, address, along, store
 from ..kernel import Draft, Launch
 from ..scope import Scope
 from .index import coordinates, total
+from .walk import merged
 
 
-Indices = Mapping[str, Mapping[int, Coordinate]]
+@dataclass(frozen=True)
+class Index:
+    """A variable of a kernel that counts the elements of some axes of an anchor's result, slow to fast.
+
+    ``mask`` names the tile that says where it is valid (None for a plain number). ``side`` is the tile of its shape
+    that is 0 wherever its axes have one element only: itself, if nothing else is said.
+    """
+
+    name: str
+    places: Sequence[int]
+    mask: str | None = None
+    side: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,48 +52,70 @@ class Region:
         results = {value: scope.new(value.type) for value in graph.outputs}
         return cls(graph, anchor, before, after, space(graph), arrays, results)
 
-    def spread(self, draft: Draft, places: Sequence[int], index: str, mask: str | None = None) -> dict[int, Coordinate]:
-        """The coordinates along the axes of the space, for an index that counts the given axes of the anchor's result.
+    @property
+    def late(self) -> dict[Value, Array]:
+        """The inputs that are read behind the anchor."""
+        used = {value for node in self.after for value in node.inputs}
+        return {value: array for value, array in self.arrays.items() if value in used}
 
-        Writes a line for each axis that is no plain index.
-        """
-        view = self.space.views[self.anchor.output]
-        axes = [axis for place in places for axis in view[place]]
-        texts = coordinates(draft, index, [self.space.axes[axis].size for axis in axes])
-        return {
-            axis: Coordinate(text if text == index else draft.let(text, "c"), mask)
-            for axis, text in zip(axes, texts, strict=True)
-        }
-
-    def finish(self, draft: Draft, result: str, indices: Indices, mask: str) -> None:
+    def finish(self, draft: Draft, result: str, indices: Sequence[Index], mask: str) -> None:
         """Write what follows the anchor, whose tile is ``result``, and store the region's results under the mask.
 
-        ``indices`` are the indices of the tile, which together give it its shape, each with the coordinates that follow
-        from it; all axes of the anchor's result must be among these.
+        ``indices`` have each axis of the anchor's result once. Axes that lie together in all arrays are one.
         """
-        where = {axis: coordinate for axes in indices.values() for axis, coordinate in axes.items()}
-        body = Body(draft, self.space, self.after, self.arrays, where, {self.anchor.output: result})
-        for value, array in self.results.items():
-            text = body.value(value)
-            strides = along(self.space, self.space.views[value], array)
-            # An index over sizes of 1 only is 0 wherever the mask holds; it gives the addresses the tile's shape.
-            flat = [index for index, axes in indices.items() if not any(axis in strides for axis in axes)]
-            store(draft, array, total((address(draft, array, strides, where), *flat)), text, mask)
+        strides, where, axes_of = self._coordinates(draft, indices)
+        body = Body(draft, self.space, self.after, self.arrays, where, {self.anchor.output: result}, strides)
+        # All are computed before the first is stored: that may be into the memory of an operand.
+        texts = [body.value(value) for value in self.results]
+        for (value, array), text in zip(self.results.items(), texts, strict=True):
+            moves = strides[value]
+            # The address gets the shape of the tile from a side that has one element only, and is 0 where that is.
+            sides = dict.fromkeys(index.side or index.name for index in indices if index.mask)
+            for index in indices:
+                if any(axis in moves for axis in axes_of[index.name]):
+                    sides.pop(index.side or index.name, None)
+            store(draft, array, total((address(draft, array, moves, where), *sides)), text, mask)
+
+    def _coordinates(
+        self, draft: Draft, indices: Sequence[Index]
+    ) -> tuple[dict[Value, Strides], dict[int, Coordinate], dict[str, list[int]]]:
+        """The strides of values and the coordinates along merged axes, and the merged axes of each index."""
+        view = self.space.views[self.anchor.output]
+        runs = [[axis for place in index.places for axis in view[place]] for index in indices]
+        inner = {axis for run in runs for before, axis in pairwise(run) if axis == before + 1}
+        sizes = [axis.size for axis in self.space.axes]
+        arrays = {**self.late, **self.results}
+        strides = [along(self.space, self.space.views[value], array) for value, array in arrays.items()]
+        joined, moves = merged(sizes, strides, {axis for axis in range(len(sizes)) if axis not in inner})
+        where: dict[int, Coordinate] = {}
+        axes_of: dict[str, list[int]] = {}
+        for index, run in zip(indices, runs, strict=True):
+            found = [(axis, size) for axis, (first, size) in enumerate(joined) if first in run]
+            found.sort(key=lambda each: run.index(joined[each[0]][0]))
+            texts = coordinates(draft, index.name, [size for _, size in found])
+            axes_of[index.name] = [axis for axis, _ in found]
+            for (axis, _), text in zip(found, texts, strict=True):
+                where[axis] = Coordinate(text if text == index.name else draft.let(text, "c"), index.mask)
+        return dict(zip(arrays, moves, strict=True)), where, axes_of
 
     def launch(self, scope: Scope, launch: Launch) -> None:
-        """Run the kernel that fills the results. It may fill the memory of an operand of the epilogue that dies."""
-        outs = list(self.results.values())
-        early = {value for node in (*self.before, self.anchor) for value in node.inputs}
-        late = [array for value, array in self.arrays.items() if value not in early and self._elementwise(value)]
-        scope.launch(launch, out=outs[0] if len(outs) == 1 else None, reuse=late if len(outs) == 1 else ())
-
-    def _elementwise(self, value: Value) -> bool:
-        """Whether a tile reads just those elements of an operand that it writes of the one result."""
-        (result,) = self.results if len(self.results) == 1 else (None,)
-        views = self.space.views
-        return result is not None and value in views and views[value] == views[result]
+        """Run the kernel that fills the results. The one result may take the memory of an operand that is read where
+        it is written, and nowhere else."""
+        if len(self.results) > 1:
+            scope.launch(launch)
+            return
+        ((value, out),) = self.results.items()
+        read = {value for node in (*self.before, self.anchor) for value in node.inputs}
+        early = {array.buffer for each, array in self.arrays.items() if each in read}
+        wanted = along(self.space, self.space.views[value], out)
+        fits: list[Array] = []
+        for each, array in self.late.items():
+            same = along(self.space, self.space.views[each], array) == wanted and array.offset == out.offset
+            others = [other for other in self.late.values() if other.buffer is array.buffer and other is not array]
+            if same and array.dtype is out.dtype and array.buffer not in early and not others:
+                fits.append(array)
+        scope.launch(launch, out=out, reuse=fits)
 
     def outputs(self) -> list[Array]:
         """The arrays of the region's results."""
         return [self.results[value] for value in self.graph.outputs]
-

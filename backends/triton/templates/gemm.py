@@ -67,18 +67,20 @@ class Product:
     right: Stored | Computed
 
 
-def tile_order(draft: Draft, down: str, across: str) -> None:
-    """Write the indices of a program's tile: ``batch``, ``row`` [BLOCK_M, 1], ``column`` [1, BLOCK_N], and masks.
+def tile_order(draft: Draft, rows: AnyDim, columns: AnyDim, batch: AnyDim) -> None:
+    """Write the indices of a program's tile: ``batch`` (of more than one), ``row`` [BLOCK_M, 1], ``column``
+    [1, BLOCK_N], and ``row_in`` and ``column_in`` for those that exist.
 
-    ``down`` and ``across`` are the numbers of rows and columns as text. Programs that run together share rows and
-    columns: they walk GROUP tiles down before one across, so that operands are read from the cache.
+    Programs that run together share rows and columns: they walk GROUP tiles down before one across, so that operands
+    are read from the cache.
     """
-    draft.wide("pid", "tl.program_id(0)")
+    down, across = draft.size(rows), draft.size(columns)
+    name = "tile" if batch == 1 else "pid"
+    draft.wide(name, "tl.program_id(0)")
+    draft.add(f"down = tl.cdiv({down}, BLOCK_M)", f"across = tl.cdiv({across}, BLOCK_N)")
+    if batch != 1:
+        draft.add("batch = pid // (down * across)", "tile = pid % (down * across)")
     draft.add(
-        f"down = tl.cdiv({down}, BLOCK_M)",
-        f"across = tl.cdiv({across}, BLOCK_N)",
-        "batch = pid // (down * across)",
-        "tile = pid % (down * across)",
         "first = tile // (GROUP * across) * GROUP",
         "height = tl.minimum(down - first, GROUP)",
         "tile = tile % (GROUP * across)",
@@ -95,7 +97,7 @@ def write_product(draft: Draft, work: Product, multiply: Multiply, parts: int = 
     With ``parts`` above 1 the second axis of the grid counts parts of the depth.
     """
     depth = draft.size(product(work.depth))
-    tile_order(draft, draft.size(product(work.rows)), draft.size(product(work.columns)))
+    tile_order(draft, product(work.rows), product(work.columns), product(work.batch))
     _outside(draft, work, work.left, work.rows, "left", LEFT)
     _outside(draft, work, work.right, work.columns, "right", RIGHT)
     draft.add(f"acc = {multiply.zeros()}")
@@ -135,9 +137,7 @@ def _outside(draft: Draft, work: Product, side: Stored | Computed, sizes: Sizes,
     draft.add(f"{name}_at = {total((draft.pointer(side.array), *terms))}")
 
 
-def _inside(
-    draft: Draft, work: Product, side: Stored | Computed, name: str, names: Names, multiply: Multiply
-) -> str:
+def _inside(draft: Draft, work: Product, side: Stored | Computed, name: str, names: Names, multiply: Multiply) -> str:
     if isinstance(side, Computed):
         value = side.inside(draft, names)
         draft.add(f"{name} = tl.where({names.depth_in}, {value}, 0){multiply.narrowed()}")

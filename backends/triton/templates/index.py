@@ -43,7 +43,8 @@ def joined(sizes: Sequence[AnyDim], strides: Sequence[AnyDim]) -> tuple[list[Any
 def offset(draft: Draft, index: str, sizes: Sequence[AnyDim], strides: Sequence[AnyDim]) -> str:
     """The offset of the elements that ``index`` counts; "0" where it is always that."""
     sizes, strides = joined(sizes, strides)
-    return total(scaled(draft, text, stride) for text, stride in zip(coordinates(draft, index, sizes), strides, strict=True))
+    texts = coordinates(draft, index, sizes)
+    return total(scaled(draft, text, stride) for text, stride in zip(texts, strides, strict=True))
 
 
 def scaled(draft: Draft, text: str, stride: AnyDim) -> str:

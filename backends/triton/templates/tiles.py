@@ -82,8 +82,15 @@ def nominal(size: AnyDim) -> int:
     return found
 
 
-def choose(shapes: tuple[Shape, ...], rows: AnyDim, columns: AnyDim, batch: AnyDim, depth: AnyDim, bytes: int,
-           constants: Mapping[str, int]) -> tuple[Config, ...]:
+def choose(
+    shapes: tuple[Shape, ...],
+    rows: AnyDim,
+    columns: AnyDim,
+    batch: AnyDim,
+    depth: AnyDim,
+    bytes: int,
+    constants: Mapping[str, int],
+) -> tuple[Config, ...]:
     """Configs of BLOCK_M, BLOCK_N, BLOCK_K and the given constants, the likely best first."""
     m, n, k, count = nominal(rows), nominal(columns), max(nominal(depth), 1), nominal(batch)
     timed = []

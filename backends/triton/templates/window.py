@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ....compiler.ir import AnyDim, DType
+from ....compiler.ir import AnyDim
 from ....compiler.ir.dims import decide, product
 from ....compiler.ops.rules import lowest
 from ....compiler.ops.window import Window
