@@ -8,11 +8,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from math import sqrt
+from math import prod, sqrt
 
 import numpy as np
 
-from .ir.init import Constant, He, KaimingUniform, Normal, Ones, Orthogonal, Uniform, Xavier, Zeros, fans, initializer
+from .ir.init import (
+    Constant,
+    He,
+    KaimingUniform,
+    Normal,
+    Ones,
+    Orthogonal,
+    Range,
+    Uniform,
+    Xavier,
+    Zeros,
+    fans,
+    initializer,
+)
 from .ir.program import Parameter, Program
 from .ir.types import DType
 
@@ -60,6 +73,8 @@ def initial_value(parameter: Parameter, seed: int, *, everywhere: bool = False) 
             return _fill(shape, dtype, generator, _uniform(-bound, bound))
         case Orthogonal():
             return _orthogonal(shape, generator).astype(dtype.numpy)
+        case Range():
+            return np.arange(prod(shape)).reshape(shape).astype(dtype.numpy)
 
 
 class RandomParameters(Mapping[str, np.ndarray]):

@@ -82,9 +82,15 @@ class Orthogonal(_Initializer):
     word = "orthogonal"
 
 
-Initializer = Zeros | Ones | Constant | Normal | Uniform | Xavier | He | KaimingUniform | Orthogonal
+class Range(_Initializer):
+    """0, 1, 2, ... in row-major order: numbers of places."""
+
+    word = "range"
+
+
+Initializer = Zeros | Ones | Constant | Normal | Uniform | Xavier | He | KaimingUniform | Orthogonal | Range
 KINDS: dict[str, type[_Initializer]] = {
-    kind.word: kind for kind in (Zeros, Ones, Constant, Normal, Uniform, Xavier, He, KaimingUniform, Orthogonal)
+    kind.word: kind for kind in (Zeros, Ones, Constant, Normal, Uniform, Xavier, He, KaimingUniform, Orthogonal, Range)
 }
 
 

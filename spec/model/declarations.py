@@ -165,12 +165,14 @@ class Initializer(Model):
 
     what = "an initializer"
 
-    kind: Annotated[Literal["zeros", "ones", "xavier", "he", "orthogonal", "normal", "uniform", "constant"], Choice()]
+    kind: Annotated[
+        Literal["zeros", "ones", "xavier", "he", "orthogonal", "range", "normal", "uniform", "constant"], Choice()
+    ]
     value: StaticFormula | None = None
 
     @classmethod
     def prepare(cls, node: Any, collector: Collector) -> Any:
-        words = ("zeros", "ones", "xavier", "he", "orthogonal")
+        words = ("zeros", "ones", "xavier", "he", "orthogonal", "range")
         forms = ("normal", "uniform", "constant")
         if isinstance(node, YamlScalar) and isinstance(node.value, str):
             if node.value in words:
@@ -200,7 +202,7 @@ class Initializer(Model):
         numbers = {"type": ["number", "string"]}
         return {
             "oneOf": [
-                {"enum": ["zeros", "ones", "xavier", "he", "orthogonal"]},
+                {"enum": ["zeros", "ones", "xavier", "he", "orthogonal", "range"]},
                 *(
                     {"type": "object", "properties": {key: numbers}, "required": [key], "additionalProperties": False}
                     for key in ("normal", "uniform", "constant")

@@ -110,6 +110,10 @@ def test_parameters_are_drawn_when_asked_for() -> None:
     assert values["w"].tolist() == [1, 1]
 
 
+def test_a_range_counts() -> None:
+    assert initial_value(parameter("range", 2, 3), 0, everywhere=True).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
 @pytest.mark.parametrize(
     ("init", "message"),
     [
