@@ -42,7 +42,37 @@ def of_operand(node: Node, at: int, form: Form) -> Variant | None:
         pair = zip(inputs, (left, right), strict=True)
         return build.emit(changed, [regrouped(build, value, operand.shape) for value, operand in pair])
 
-    return Variant(forms, (result,), emit)
+    return Variant(forms, (result,), emit, turned=False)
+
+
+def swapped(node: Node, forms: Mapping[Value, Form]) -> Variant:
+    """The variant of a `dot` whose result has what is left of rhs before what is left of lhs.
+
+    It reads its operands in the known ``forms``, if it can read one of them so.
+    """
+    variants = (of_operand(node, at, forms[value]) for at, value in enumerate(node.inputs) if value in forms)
+    natural = tuple(Form.natural(value.type.shape) for value in node.inputs)
+    whole = Form.natural(node.output.type.shape)
+    base = next(filter(None, variants), Variant(natural, (whole,), lambda build, inputs: build.emit(node.op, inputs)))
+    op, (result,) = cast(Dot, node.op), base.results
+    rows, columns = op.free(*(value.type.rank for value in node.inputs))
+    first = len(op.lhs_batch)
+    between = first + len(rows)
+    order = [piece for low, high in ((0, first), (between, between + len(columns)), (first, between))
+             for piece in result.order if low <= piece[0] < high]  # fmt: skip
+
+    def emit(build: Builder, inputs: Sequence[Value]) -> Sequence[Value]:
+        scratch = Builder(loc=build.loc)
+        base.emit(scratch, inputs)
+        *moves, made = scratch.nodes
+        for move in moves:
+            build.append(move)
+        dot = cast(Dot, made.op)
+        fields = {"lhs_contract": dot.rhs_contract, "rhs_contract": dot.lhs_contract}
+        fields |= {"lhs_batch": dot.rhs_batch, "rhs_batch": dot.lhs_batch}
+        return build.emit(dot.model_copy(update=fields), made.inputs[::-1])
+
+    return Variant(base.operands, (Form(result.parts, tuple(order)),), emit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,12 @@ Emit = Callable[[Builder, Sequence[Value]], Sequence[Value]]
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """An op on stored values: the form of each operand and result, and ``emit``, which makes it of the operands."""
+    """An op on stored values: the form of each operand and result, and ``emit``, which makes it of the operands.
+
+    ``turned`` tells whether it costs what the target says of the other form of the op; else it costs the same.
+    """
 
     operands: tuple[Form, ...]
     results: tuple[Form, ...]
     emit: Emit
+    turned: bool = True

@@ -19,10 +19,11 @@ from ..ir.op import OpError
 from ..ir.program import Entry, Program
 from ..ir.types import TensorType
 from ..layout.form import Form, regrouped, to_form, to_natural
+from ..layout.products import swapped
 from ..layout.variant import RESULT, Variant
 from ..layout.variants import channels_last, propose
 from ..mincut import Shared, cheapest_labels, total_cost
-from ..ops.contract import Conv
+from ..ops.contract import Conv, Dot
 from ..ops.shape import Broadcast, Transpose
 from .context import Context, LayoutCosts
 from .frozen import frozen_values, parameter_values
@@ -87,12 +88,24 @@ class _Plan:
         return node is not None and isinstance(node.op, Broadcast)
 
     def spread(self) -> None:
-        """Find forms and variants, from convolutions outwards."""
+        """Find forms and variants, from convolutions outwards, then from the products that they leave."""
         for node in self.graph.nodes:
             if isinstance(node.op, Conv):
                 variant = channels_last(node)
                 if self.claimed(node, variant):
                     self.add(node, variant)
+        self.follow()
+        for node in self.graph.nodes:
+            if isinstance(node.op, Dot) and self.is_open(node) and self.costs.of_node(_nominal(node)):
+                self.add(node, swapped(node, self.forms))
+                self.follow()
+
+    def is_open(self, node: Node) -> bool:
+        """Whether a node has no variant yet on whose result others build."""
+        return node not in self.variants or all(form.is_natural for form in self.variants[node].results)
+
+    def follow(self) -> None:
+        """Let the forms that are new spread."""
         while self.todo:
             value = self.todo.popleft()
             form = self.forms[value]
@@ -197,6 +210,7 @@ class _Plan:
         """What a node costs as it is, and as its variant, with what the variant converts for itself."""
         natural, other = self.costs.of_node(_nominal(node)) or (0.0, 0.0)
         variant = self.variants[node]
+        other = other if variant.turned else natural
         if isinstance(node.op, Transpose) and not Form.permuted(node.inputs[0].type.shape, node.op.axes).is_free:
             natural += self.price(node.output.type)
         for value, form in zip(node.inputs, variant.operands, strict=True):

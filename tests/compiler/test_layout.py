@@ -123,7 +123,7 @@ def costs(seed: int) -> LayoutCosts:
     pairs = {number: (draw.choice([0, 1, 4, 9]), draw.choice([0, 1, 4, 9])) for number in range(1000)}
 
     def of_node(node: Node) -> tuple[float, float] | None:
-        if node.op.name not in ("conv", "window_max"):
+        if node.op.name not in ("conv", "dot", "window_max"):
             return None
         first, second = pairs[int(node.inputs[-1].type.elements) % 1000]  # type: ignore[arg-type]
         return float(first), float(second)
