@@ -19,6 +19,8 @@ from .arrays import Array, Kind
 from .expressions import NAMES, bare, expression, literal, narrowed, plain, register
 from .kernel import Draft
 
+_TILE = "tl.zeros((1,), tl.int32)"
+"""Makes a scalar a tile. In the interpreter a bool that is a scalar is an int as soon as it meets a tile."""
 Strides = Mapping[int, AnyDim]
 """By axis of the space; an axis that is missing does not move the address."""
 
@@ -132,6 +134,9 @@ class Body:
         if isinstance(node.op, Constant):
             return self._number(node.op.value.array().item(), value.type.dtype)
         operands = [self._beside(operand, node) for operand in node.inputs]
+        asks = node.output.type.dtype is DType.BOOL and node.inputs[0].type.dtype is not DType.BOOL
+        if asks and not any(self.space.varies(operand) for operand in node.inputs):
+            operands[0] = f"({operands[0]} + {_TILE})"
         return self.draft.let(expression(self.draft, node, operands))
 
     def _load(self, value: Value) -> str:
@@ -141,6 +146,8 @@ class Body:
             return self._number(known, array.dtype)
         strides = self._strides(value, array)
         where = address(self.draft, array, strides, self.coordinates)
+        if array.dtype is DType.BOOL and not strides:
+            where += f" + {_TILE}"
         text = load(self.draft, array, where, masks(list(strides), self.coordinates))
         return self.draft.let(text, "v")
 

@@ -85,6 +85,9 @@ def tanh(x):
 @triton.jit
 def power(x, y):
     """x to the y: NaN for negative x to a fraction, 1 for y = 0 and for x = 1."""
+    # Both as tiles: the interpreter takes no bool that is a scalar.
+    y = tl.where(x == x, y, y)
+    x = tl.where(y == y, x, x)
     whole = tl.floor(y) == y
     odd = whole & (tl.floor(y * 0.5) * 2 != y)
     size = tl.exp(y * tl.log(tl.abs(x)))

@@ -8,7 +8,7 @@ from ....compiler.fusion import Space, space
 from ....compiler.ir import Graph, Node, Value
 from ....compiler.ops.source import StopGradient
 from ..arrays import Array
-from ..body import Body
+from ..body import Body, Coordinate
 from ..kernel import Config, Draft, Launch, Tiles
 from .walk import Walk, coordinates, power_of_two, walk
 
@@ -30,7 +30,7 @@ def pointwise(
     draft.wide("block", "tl.program_id(0)")
     draft.add("i = block * BLOCK + tl.arange(0, BLOCK)", f"m = i < {draft.size(steps.rows)}")
     places = coordinates(draft, "i", "m", steps.parallel)
-    body = Body(draft, where, region.nodes, inputs, places, strides=steps.strides)
+    body = Body(draft, where, region.nodes, inputs, places, strides=steps.strides, tile=Coordinate("i", "m"))
     body.store(*outputs.items())
     interpreted = Config({"BLOCK": power_of_two(steps.rows, unknown=4096)})
     launch = draft.launch([[Tiles(steps.rows, "BLOCK")]], CONFIGS, interpreted)
