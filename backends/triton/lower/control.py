@@ -39,7 +39,7 @@ def _scan(scope: Scope, node: Node, operands: Sequence[Array]) -> list[Array]:
             scope.store(arrays.row(target, place), value)
         hand_on(scope, carries, results[: op.carries])
         if stop is not None:
-            with scope.inside("if ", stop, ".item():", loop=False):
+            with scope.inside("if run.truth(", stop, "):", loop=False):
                 for target in stacked:
                     _repeat_last(scope, target, step, op.length, op.reverse)
                 scope.say("break")
@@ -63,7 +63,7 @@ def _while(scope: Scope, node: Node, operands: Sequence[Array]) -> list[Array]:
     inner = [*operands[: op.constants], *carries]
     with scope.inside("while True:", loop=True):
         (going,) = scope.lower(condition, inner)
-        with scope.inside("if not ", _alone(scope, going), ".item():", loop=False):
+        with scope.inside("if not run.truth(", _alone(scope, going), "):", loop=False):
             scope.say("break")
         hand_on(scope, carries, scope.lower(body, inner))
     return carries
@@ -72,7 +72,7 @@ def _while(scope: Scope, node: Node, operands: Sequence[Array]) -> list[Array]:
 def _cond(scope: Scope, node: Node, condition: Array, operands: Sequence[Array]) -> list[Array]:
     then, otherwise = node.regions
     results = [scope.new(value.type) for value in node.outputs]
-    for region, header in ((then, ("if ", _alone(scope, condition), ".item():")), (otherwise, ("else:",))):
+    for region, header in ((then, ("if run.truth(", _alone(scope, condition), "):")), (otherwise, ("else:",))):
         with scope.inside(*header, loop=False):
             for place, value in zip(results, scope.lower(region, operands), strict=True):
                 scope.store(place, value)
