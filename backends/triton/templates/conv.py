@@ -72,8 +72,8 @@ class Line:
 
     @property
     def moved(self) -> bool:
-        """Whether the window has a place to move along this axis: more than one element."""
-        return self.kernel != 1
+        """Whether a result may see another number of elements than one along this axis."""
+        return self.kernel != 1 or self.spread > 1
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Windows:
         return self.channels * product(line.kernel for line in self.lines) if self.flat else self.channels
 
     def as_product(self) -> Product:
-        """A convolution in one group whose windows have one element, as a product of x (without what it skips) and w."""
+        """A convolution in one group whose windows have one element as a product of x, without what it skips, and w."""
         skipped: AnyDim = 0
         for line in self.lines:
             skipped = skipped - line.low * line.x
@@ -180,7 +180,8 @@ def write_points(draft: Draft, work: Windows) -> list[str]:
     names = ["image"]
     phases = coordinates(draft, "phase", [line.phases for line in lines])
     for k, (line, point) in enumerate(zip(lines, points, strict=True)):
-        draft.add(f"point{k} = {point}")
+        # A tile even where there is one point: conditions on it are masks.
+        draft.add(f"point{k} = {'row * 0' if point == '0' else point}")
         if line.spread == 1:
             draft.add(f"at{k} = {total((scaled(draft, f'point{k}', line.stride), _signed(-line.low)))}")
         else:

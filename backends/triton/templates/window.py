@@ -68,6 +68,11 @@ def write_order(draft: Draft, count: AnyDim) -> None:
     draft.add("at = pid * BLOCK + tl.arange(0, BLOCK)", f"inside = at < {draft.size(count)}")
 
 
+def _tiles(draft: Draft, sizes: Sequence[AnyDim]) -> list[str]:
+    """The coordinates of ``at``: tiles even where there is one element, for conditions on them are masks."""
+    return ["at * 0" if text == "0" else text for text in coordinates(draft, "at", sizes)]
+
+
 def _taps(draft: Draft, slide: Slide) -> None:
     """Open the loop over the elements of a window, with ``tap0``, ``tap1`` ... along the axes where it has several."""
     count = slide.taps
@@ -84,7 +89,7 @@ def _seen(draft: Draft, slide: Slide, x: Array) -> None:
     for (low, _), stride in zip(slide.padding, x.strides, strict=True):
         before = before - low * stride
     draft.add(f"first = {total((offset(draft, 'at', slide.grid, strides), draft.size(before)))}")
-    for axis, text in enumerate(coordinates(draft, "at", slide.grid)):
+    for axis, text in enumerate(_tiles(draft, slide.grid)):
         if any(slide.over_edges(axis)):
             low = slide.padding[axis][0]
             draft.add(f"at{axis} = {total((scaled(draft, text, slide.stride[axis]), f'({-low})' if low else '0'))}")
@@ -148,8 +153,7 @@ def write_choice(draft: Draft, slide: Slide, x: Array, chosen: Array) -> None:
 def write_gradient(draft: Draft, slide: Slide, chosen: Array, dy: Array) -> None:
     """Write ``acc`` [BLOCK]: for each element of x, the sum of dy over the windows that chose it."""
     write_order(draft, product(slide.sizes))
-    texts = coordinates(draft, "at", slide.sizes)
-    for axis, text in enumerate(texts):
+    for axis, text in enumerate(_tiles(draft, slide.sizes)):
         draft.add(f"at{axis} = {total((text, str(slide.padding[axis][0])))}")
     draft.add(f"acc = tl.zeros((BLOCK,), {NAMES[register(dy.dtype)]})")
     _taps(draft, slide)
