@@ -249,6 +249,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "TRITON_CACHE_DIR": str(folder / "cache"),
         "TRITON_DISABLE_LINE_INFO": "1",
         "TRITON_DUMP_PTXAS_LOG": "1",
+        "TRITON_STORE_BINARY_ONLY": "1",
     }
 
 

@@ -132,7 +132,7 @@ def _outside(draft: Draft, work: Product, side: Stored | Computed, sizes: Sizes,
     terms = (
         draft.size(side.array.offset),
         offset(draft, names.batch, work.batch, side.batch),
-        offset(draft, names.own, sizes, side.own),
+        _spread(offset(draft, names.own, sizes, side.own), names.own),
     )
     draft.add(f"{name}_at = {total((draft.pointer(side.array), *terms))}")
 
@@ -142,6 +142,11 @@ def _inside(draft: Draft, work: Product, side: Stored | Computed, name: str, nam
         value = side.inside(draft, names)
         draft.add(f"{name} = tl.where({names.depth_in}, {value}, 0){multiply.narrowed()}")
     else:
-        where = total((f"{name}_at", offset(draft, names.depth, work.depth, side.depth)))
+        where = total((f"{name}_at", _spread(offset(draft, names.depth, work.depth, side.depth), names.depth)))
         draft.add(f"{name} = tl.load({where}, mask={name}_in, other=0)")
     return name
+
+
+def _spread(text: str, index: str) -> str:
+    """An offset with the axis of its index, even if that moves nothing: a pointer must be as wide as its mask."""
+    return f"{index} * 0" if text == "0" else text

@@ -48,7 +48,8 @@ class Move:
 
     def store(self, array: Array, where: str, text: str, mask: str = "m") -> None:
         """Write a tile to addresses."""
-        store(self.draft, array, where, text, mask)
+        # A pointer must be as wide as its mask.
+        store(self.draft, array, f"{where} + i * 0" if self.total == 1 else where, text, mask)
 
     def launch(self) -> Launch:
         """The finished kernel."""
