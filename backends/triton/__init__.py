@@ -11,7 +11,7 @@ from ...compiler.ir import Node, Program
 from ..api import Backend, BackendError, Content, Emission, Loaded, Options, Runtime, Table
 from ..source import check_source
 from . import toolchain
-from .capabilities import refusal
+from .capabilities import FUSION, refusal
 from .describe import describe
 from .emit import MODULE, emit
 from .launches import account
@@ -26,6 +26,8 @@ class TritonBackend(Backend):
     name = "triton"
     summary = "readable Triton kernels and a launch plan, for NVIDIA GPUs"
     extra = "triton"
+    requires = frozenset({"fuse"})
+    fusion = FUSION
 
     def unavailable(self) -> str | None:
         return toolchain.missing()

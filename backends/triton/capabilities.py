@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from ...compiler.fusion import Fusion
 from ...compiler.ir import Node
 from .lower import LOWERINGS, REFUSALS, TEMPLATES
+
+FUSION = Fusion(
+    anchors=frozenset({"dot", "conv", "conv_channels_last", "window_sum", "window_max"}),
+    prologues=frozenset({"dot"}),
+)
+"""What the templates take around an anchor."""
 
 
 def refusal(node: Node) -> str | None:

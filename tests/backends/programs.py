@@ -107,7 +107,7 @@ def _flat(inputs: Sequence[Any]) -> list[Any]:
 
 def legal(program: Program, backend: Backend) -> Program:
     """The program as the backend takes it."""
-    context = Context(backend.name, backend.claims, backend.requires, backend.forbids)
+    context = Context(backend.name, backend.claims, backend.requires, backend.forbids, fusion=backend.fusion)
     return pipeline.run(program, context)
 
 
