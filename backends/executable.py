@@ -18,6 +18,8 @@ from ..compiler.ir.dims import solve, substitute
 from . import bundle, registry, signature
 from .api import BackendError, Report, Runtime
 
+NO_WEIGHTS = "none"
+"""What the manifest says of the weights of a bundle that is code alone."""
 MOST_BOUND = 256
 """Combinations of input shapes whose sizes an executable remembers."""
 
@@ -49,6 +51,8 @@ class Executable:
         reason = backend.unavailable()
         if reason is not None:
             raise BackendError(reason)
+        if loaded.manifest.get("weights") == NO_WEIGHTS:
+            raise bundle.BundleError(f"{folder} was compiled without weights; compile it with them to run it here")
         self.folder = Path(folder)
         self.manifest: Mapping[str, Any] = loaded.manifest
         try:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..backends import bundle, registry, signature
 from ..backends.api import Backend, BackendError, Options
-from ..backends.executable import Executable, temporary_folder
+from ..backends.executable import NO_WEIGHTS, Executable, temporary_folder
 from ..compiler import pipeline
 from ..compiler.evaluate import prepare_weights
 from ..compiler.initialize import random_parameters
@@ -72,11 +72,15 @@ def parameter_bytes(parameter: Parameter) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """How to compile: the target, its device and settings, and what to keep of the way."""
+    """How to compile: the target, its device and settings, what to keep of the way, and whether weights are written.
+
+    A bundle without weights is code alone, for those who bring arrays to its functions or a server to its executable.
+    """
 
     target: str = "numpy"
     options: Options = field(default_factory=Options)
     dump_dir: Path | None = None
+    weights: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +157,15 @@ def write_bundle(model: Model, folder: Path, build: Build, weights: Weights) -> 
     compiled = compile_program(model, build, weights)
     with paused():
         emission = compiled.backend.emit(compiled.program, compiled.weights, build.options)
+    if not build.weights:
+        if compiled.program.used_tensors() and not emission.weights_file:
+            raise BackendError(f"target {compiled.backend.name} writes weights into its own files; it needs them")
+        emission = replace(emission, weights_file=False)
     manifest: dict[str, Any] = {
         "name": model.name,
         "target": compiled.backend.name,
         "netwright": VERSION,
-        "weights": weights.label(),
+        "weights": weights.label() if build.weights else NO_WEIGHTS,
         "signature": signature.to_json(compiled.program),
         "backend": dict(emission.metadata),
     }

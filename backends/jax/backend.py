@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
 from ...compiler.ir import Node, Program, Sharding
 from ...compiler.placements import tensor_placements
-from ..api import Backend, Content, Emission, Loaded, Options
+from ..api import Backend, Content, Emission, Loaded, Options, Table
 from ..bundle import write_safetensors
 from ..source import check_source
 from . import capabilities, devices, runtime, stablehlo
 from .emit import emit
+from .tpu.compile import compile_entries
+from .tpu.report import describe
 from .vocabulary import vocabulary
 
 
@@ -33,7 +35,8 @@ class JaxBackend(Backend):
         return capabilities.claims(node)
 
     def emit(self, program: Program, weights: Mapping[str, np.ndarray], options: Options) -> Emission:
-        platforms, wanted = capabilities.platforms(options), capabilities.wants_stablehlo(options)
+        topology, wanted = capabilities.topology(options), capabilities.wants_stablehlo(options)
+        platforms = capabilities.platforms(options) if topology is None else ()
         emitted = emit(program)
         check_source(emitted.text, vocabulary())
         files: dict[str, Content] = {runtime.SOURCE: emitted.text.encode()}
@@ -56,7 +59,15 @@ class JaxBackend(Backend):
                 "entries": exports.entries,
                 "refused": exports.refused,
             }
+        if topology is not None:
+            made = compile_entries(program, emitted, topology, options.report)
+            files |= made.files
+            metadata["tpu"] = made.metadata
         return Emission(files, weights_file=bool(program.used_tensors()), metadata=metadata)
+
+    def describe(self, manifest: Mapping[str, Any]) -> Sequence[Table]:
+        tpu = manifest.get("backend", {}).get("tpu")
+        return describe(tpu) if tpu else ()
 
     def load(self, bundle: Loaded) -> runtime.JaxRuntime:
         return runtime.load(bundle)

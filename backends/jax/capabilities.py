@@ -10,6 +10,7 @@ from pathlib import Path
 from ...compiler.ir import Node
 from ..api import BackendError, Options
 from .lower import LOWERINGS
+from .tpu.topology import PREFIX, Topology, parse
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 """What StableHLO is exported for, unless a device is named."""
@@ -38,17 +39,28 @@ def claims(node: Node) -> str | None:
     return f"JAX has no form of {node.op.name} of its own"
 
 
+def topology(options: Options) -> Topology | None:
+    """The TPU topology to compile executables for; None for another device. Raises `BackendError`."""
+    if options.device is None or not options.device.startswith(PREFIX):
+        return None
+    return parse(options.device)
+
+
 def platforms(options: Options) -> tuple[str, ...]:
-    """The platforms to export for. Raises `BackendError` for another device."""
+    """The platforms to export StableHLO for. Raises `BackendError` for an unknown device."""
     if options.device is None:
         return PLATFORMS
     if options.device not in PLATFORMS:
-        raise BackendError(f"the jax target knows the devices {', '.join(PLATFORMS)}, not {options.device!r}")
+        known = f"{', '.join(PLATFORMS)} and topologies such as {PREFIX}v5e:2x2"
+        raise BackendError(f"the jax target knows the devices {known}, not {options.device[:80]!r}")
     return (options.device,)
 
 
 def wants_stablehlo(options: Options) -> bool:
-    """Whether to export StableHLO (setting ``stablehlo``, on by default). Raises `BackendError` for other settings."""
+    """Whether to export StableHLO: the setting ``stablehlo``, on by default; never for a TPU topology.
+
+    Raises `BackendError` for other settings.
+    """
     for key, value in options.settings.items():
         if key not in _SETTINGS:
             near = difflib.get_close_matches(key, _SETTINGS, 1)
@@ -56,7 +68,7 @@ def wants_stablehlo(options: Options) -> bool:
             raise BackendError(f"the jax target has no setting {key!r}{hint} (it has {', '.join(_SETTINGS)})")
         if not isinstance(value, _SETTINGS[key]):
             raise BackendError(f"the setting {key!r} is true or false, not {value!r}")
-    return bool(options.settings.get("stablehlo", True))
+    return bool(options.settings.get("stablehlo", True)) and topology(options) is None
 
 
 def has_accelerator() -> bool:

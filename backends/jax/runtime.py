@@ -87,6 +87,11 @@ def _whole(array: Any) -> np.ndarray:
 
 def load(bundle: Loaded) -> JaxRuntime:
     """The runtime of a verified bundle. Raises `BackendError`."""
+    device = str(bundle.manifest.get("device") or "")
+    if device.startswith("tpu:"):
+        found = import_jax().default_backend()
+        if found != "tpu":
+            raise BackendError(f"{bundle.folder} is for {device}; JAX found {found}, no TPU")
     path = bundle.folder / SOURCE
     try:
         text = path.read_text(encoding="utf-8")

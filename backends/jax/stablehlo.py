@@ -187,7 +187,7 @@ class _Symbols:
 
 def _divisor(size: AnyDim, multiple: AnyDim) -> int:
     """The d of ``size == d * (size // d)``, else 0."""
-    if isinstance(multiple, Dim) and len(multiple.terms) == 1:
+    if isinstance(size, Dim) and isinstance(multiple, Dim) and len(multiple.terms) == 1:
         monomial, factor = multiple.terms[0]
         if len(monomial) == 1 and monomial[0] == FloorDiv(size, factor):
             return factor

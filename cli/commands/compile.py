@@ -15,6 +15,7 @@ from ..app import command
 from ..console import bytes_text, cell, progress, say, say_json, show, table
 from ..models import open_model, show_warnings, spread_model, weights_of
 from ..options import (
+    WEIGHTS,
     DtypeOption,
     DumpOption,
     FixOption,
@@ -25,6 +26,7 @@ from ..options import (
     SetOption,
     ShardOption,
     TargetOption,
+    UsageError,
     WeightsOption,
     WithOption,
     sizes,
@@ -47,16 +49,22 @@ def compile_(
     shard: ShardOption = None,
     weights: WeightsOption = None,
     seed: SeedOption = 0,
+    no_weights: Annotated[
+        bool, typer.Option("--no-weights", help="Write no weights: code alone.", rich_help_panel=WEIGHTS)
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Compile a model to a bundle: a folder that runs by itself.
 
     A bundle holds readable source (or ONNX), the weights and a manifest. One that stands there is replaced.
     """
+    if no_weights and weights is not None:
+        raise UsageError("--weights gives weights, --no-weights writes none; say one of them")
     loaded = spread_model(open_model(model, knobs, given, dtype, sizes(dim)), mesh, shard)
     source = weights_of(weights, seed)
     with progress(f"compiling {model} for {target}") as tell:
-        write_bundle(loaded, folder, Build(target, Options(device, report=tell.part), dump_dir), source)
+        build = Build(target, Options(device, report=tell.part), dump_dir, weights=not no_weights)
+        write_bundle(loaded, folder, build, source)
     manifest = read_manifest(folder)
     if json:
         say_json({"folder": str(folder), **manifest})
@@ -66,10 +74,11 @@ def compile_(
     for name, facts in manifest["files"].items():
         shown.add_row(cell(name), bytes_text(facts["bytes"]))
     show(shown)
-    for facts in registry.get(target).describe(manifest):
-        show_facts(facts)
+    for told in registry.get(target).describe(manifest):
+        show_facts(told)
     random = "" if weights is not None else f"; weights are random (seed {seed}), give your own by --weights"
-    say(f"{folder}: {manifest['name']} for {manifest['target']}{random}")
+    note = "; without weights" if no_weights else random
+    say(f"{folder}: {manifest['name']} for {manifest['target']}{note}")
 
 
 def show_facts(facts: Table) -> None:
