@@ -28,6 +28,9 @@ class BackendError(Exception):
     """A target cannot do what is asked: not installed, no device, an op or a dtype that it lacks. One clear message."""
 
 
+Row = tuple[int, int, int]
+"""First use, last use and bytes of a buffer."""
+
 Report = Callable[[str, int, int], None]
 """Told what is being done that takes long, how many steps of it are over, and of how many."""
 
@@ -138,11 +141,11 @@ class Backend(ABC):
         """What it costs to bring the axes of a tensor into another order, in the unit of `layout`."""
         return 0.0
 
-    def buffers(self, program: Program, entry: str, sizes: Mapping[str, int]) -> Sequence[tuple[int, int, int]] | None:
-        """The memory that a call of an entry of a legalized program takes for values and for what kernels need besides.
+    def buffers(self, program: Program, sizes: Mapping[str, int]) -> Mapping[str, Sequence[Row]] | None:
+        """The memory that a call of each entry of a legalized program takes for values and for what kernels need.
 
-        A row (first use, last use, bytes) for each buffer, as `compiler.packing` packs them; outputs, states and
-        weights lie elsewhere. None for a target that plans its memory by itself. Every symbol is in ``sizes``.
+        Rows as `compiler.packing` packs them, by the name of the entry; outputs, states and weights lie elsewhere.
+        None for a target that plans its memory by itself. Every symbol is in ``sizes``.
         """
         return None
 

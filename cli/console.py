@@ -139,5 +139,5 @@ def bytes_text(number: int) -> str:
 def seconds_text(seconds: float) -> str:
     """A time with a unit that suits it."""
     if seconds < 1e-3:
-        return f"{seconds * 1e6:.0f} µs"
+        return f"{seconds * 1e6:.{0 if seconds >= 1e-5 else 1}f} µs"
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..backends import signature
 from ..backends.signature import EntrySignature
@@ -26,16 +26,27 @@ def summary_of(model: Model, sizes: Mapping[str, int], depth: int | None = None)
     """
     entries = signature.from_json(signature.to_json(model.program)).entries
     check_symbols(entries.values(), sizes)
-    usual: dict[str, int] = {}
     for entry in entries.values():
         choose_sizes(entry, sizes)
-        usual |= picture_sizes(entry)
-    chosen = {**usual, **sizes}
+    chosen = {**_pictures(entries.values()), **sizes}
     found = summarize(model.program, chosen, depth or 1)
     for deeper in range(2, MOST_DEPTH + 1):
         if depth is not None or max(len(entry.groups) for entry in found.entries) >= FEWEST_PARTS:
             break
         found = summarize(model.program, chosen, deeper)
+    return found
+
+
+def usual_sizes(model: Model) -> dict[str, int]:
+    """Every symbol of a model at the size that `summary_of` gives it when nobody says more."""
+    entries = signature.from_json(signature.to_json(model.program)).entries
+    return dict(summarize(model.program, _pictures(entries.values())).sizes)
+
+
+def _pictures(entries: Iterable[EntrySignature]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for entry in entries:
+        found |= picture_sizes(entry)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -9,8 +10,11 @@ import typer
 from ...compiler.explain import Explanation, Line
 from ...compiler.explain import explain as read_log
 from ...driver.build import Build, Weights, compile_program
+from ...driver.devices import footprints
+from ...driver.summary import usual_sizes
 from ..app import command
 from ..console import cell, progress, say, say_json, show, table
+from ..memory import memory_text
 from ..models import open_model
 from ..options import (
     DtypeOption,
@@ -47,13 +51,19 @@ def explain(
     with progress(f"compiling {model} for {target}"):
         compiled = compile_program(loaded, Build(target, dump_dir=dump_dir), Weights())
         found = read_log(compiled.context.log)
+        chosen = usual_sizes(loaded)
+        memory = footprints(compiled, chosen)
     if json:
-        say_json(found.to_json())
+        held = {name: {**asdict(each), "ratio": each.ratio} for name, each in memory.items()}
+        say_json({**found.to_json(), "memory": {"sizes": chosen, "entries": held}})
         return
     _show(found, all_)
     nodes = {name: len(entry.graph.nodes) for name, entry in compiled.program.entries.items()}
     listed = ", ".join(f"{name} {count:,}" for name, count in nodes.items())
     say(f"{loaded.name} for {target}: {listed} nodes in the end", style="bold")
+    bound = ", ".join(f"{name} = {size}" for name, size in chosen.items())
+    for name, each in memory.items():
+        say(f"{name}{f' with {bound}' if bound else ''}: {memory_text(each)}")
 
 
 def _show(found: Explanation, everything: bool) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
+from ...compiler.footprint import Footprint
+from ...compiler.roofline import EntryRoofline, Roofline, Work
 from ...compiler.summary import EntrySummary, Summary
+from ...driver.build import Build, Weights, compile_program
+from ...driver.devices import device_named, footprints, ideal, roofline_of
 from ...driver.summary import summary_of
 from ..app import command
-from ..console import bytes_text, cell, count, progress, say, say_json, scaled, show, table
+from ..console import bytes_text, cell, count, progress, say, say_json, scaled, seconds_text, show, table
+from ..memory import memory_text
 from ..models import open_model, show_warnings
 from ..options import DtypeOption, JsonOption, ModelArgument, SetOption, SizeOption, WithOption, sizes
 
@@ -19,6 +25,15 @@ _MOST_ROWS = 200
 def summary(
     model: ModelArgument,
     depth: Annotated[int | None, typer.Option("--depth", min=1, help="How many levels of names to show.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", metavar="D", help="How long it takes at least: h200, a100, b200, v5e, v5p, ... or cpu."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", "-t", metavar="T", help="As this target compiles it, with its memory.")
+    ] = None,
     knobs: SetOption = None,
     dim: SizeOption = None,
     given: WithOption = None,
@@ -28,18 +43,44 @@ def summary(
     """Count layers, parameters, operations and memory.
 
     No weight is allocated. Dimensions that are not set are those of the pictures that the spec asks for, else 1.
+    With --device each part has its roofline: the longer of its work and its traffic with memory, kernel by kernel, at
+    the best that the device does. Kernels are those of --target, else of a target that fuses all that may be fused.
     """
     wanted = sizes(dim)
     loaded = open_model(model, knobs, given, dtype)
-    with progress(f"counting {model}"):
+    memory: dict[str, Footprint] = {}
+    line: Roofline | None = None
+    with progress(f"counting {model}") as tell:
         found = summary_of(loaded, wanted, depth)
+        place = device_named(device, tell) if device is not None else None
+        if target is not None:
+            tell(f"compiling {model} for {target}")
+            compiled = compile_program(loaded, Build(target), Weights())
+            memory = footprints(compiled, found.sizes)
+        if place is not None:
+            tell(f"counting {model} on {place.name}")
+            program = compiled.program if target is not None else ideal(loaded)
+            line = roofline_of(program, place, found.sizes, depth)
     if json:
-        say_json(found.to_json())
+        extra: dict[str, Any] = {}
+        if target is not None:
+            entries = {name: {**asdict(each), "ratio": each.ratio} for name, each in memory.items()}
+            extra["memory"] = {"target": target, "entries": entries}
+        if line is not None:
+            extra["roofline"] = line.to_json()
+        say_json({**found.to_json(), **extra})
         return
     show_warnings(loaded)
+    several = len(found.entries) > 1
     for entry in found.entries:
-        _show(entry, several=len(found.entries) > 1)
+        _show(entry, several)
+    for on_device in line.entries if line is not None else ():
+        _show_line(on_device, several)
     _totals(found)
+    for name, each in memory.items():
+        say(f"{name} on {target}: {memory_text(each)}")
+    if line is not None:
+        _line_totals(line, found)
 
 
 def _show(entry: EntrySummary, several: bool) -> None:
@@ -61,6 +102,40 @@ def _show(entry: EntrySummary, several: bool) -> None:
     say()
 
 
+def _show_line(entry: EntryRoofline, several: bool) -> None:
+    if several:
+        say(f"entry {entry.name}", style="bold")
+    numbers = ("kernels", "flops", "moved", "flops/byte", "at least")
+    shown = table("part", *numbers, "waits for", right=numbers)
+    parts = [(label, work) for label, work in entry.parts.items() if work.kernels]
+    for label, work in parts[:_MOST_ROWS]:
+        shown.add_row(cell(label), *_numbers(work), work.bound)
+    shown.add_row(cell("all", "bold"), *_numbers(entry.total), entry.total.bound)
+    show(shown)
+    if len(parts) > _MOST_ROWS:
+        say(f"... and {len(parts) - _MOST_ROWS:,} more parts (--json has them all)", style="dim")
+    say()
+
+
+def _numbers(work: Work) -> list[str]:
+    moved, intensity = bytes_text(work.bytes), f"{work.intensity:.1f}"
+    return [count(work.kernels), scaled(work.flops), moved, intensity, seconds_text(work.time)]
+
+
+def _line_totals(line: Roofline, found: Summary) -> None:
+    device = line.device
+    for entry in line.entries:
+        total = entry.total
+        if not total.time:
+            continue
+        parts = ", ".join(f"{seconds_text(each)} {limit}" for limit, each in total.limits.items() if each)
+        rate = f"{scaled(int(total.flops / total.time))} flop/s, {scaled(int(total.bytes / total.time))}B/s"
+        say(f"{entry.name} on {device.name} ({device.title}): at least {seconds_text(total.time)} ({parts}), {rate}")
+    need = line.weights + max((entry.activation_bytes for entry in found.entries), default=0)
+    if device.memory and need > device.memory:
+        say(f"weights and values are {bytes_text(need)}, the device has {bytes_text(int(device.memory))}", "bold red")
+
+
 def _totals(found: Summary) -> None:
     bound = ", ".join(f"{name} = {value}" for name, value in found.sizes.items())
     buffers = f" and {count(found.buffers)} in buffers" if found.buffers else ""
@@ -71,4 +146,9 @@ def _totals(found: Summary) -> None:
     say(f"{' ' * len(first)}  {bytes_text(found.activation_bytes)} of values at once")
 
 
-app = command(summary, "netwright summary zoo:resnet50 --dim H=224 --dim W=224", "netwright summary zoo:bert --json")
+app = command(
+    summary,
+    "netwright summary zoo:resnet50 --dim H=224 --dim W=224",
+    "netwright summary zoo:bert_base --dim T=128 --device h200 --dtype float16",
+    "netwright summary zoo:unet --target numpy",
+)

@@ -69,6 +69,14 @@ class Cost:
     macs: AnyDim = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes that one execution moves at least: read of each operand, and written, if nothing stays in a cache."""
+
+    read: tuple[AnyDim, ...]
+    written: AnyDim
+
+
 @dataclass(frozen=True)
 class Sample:
     """One case for the op test: an op with its operands. ``note`` says what it shows."""
@@ -188,6 +196,16 @@ class Op(BaseModel):
             total = total + out.elements
         return Cost(total)
 
+    def traffic(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Traffic:
+        """Bytes of one execution; each operand is read once and each result written, unless an op says otherwise.
+
+        What an op can do in place counts as done so.
+        """
+        written: AnyDim = 0
+        for out in outputs:
+            written = written + out.nbytes
+        return Traffic(tuple(each.nbytes for each in inputs), written)
+
     @classmethod
     def samples(cls) -> list[Sample]:
         """Cases that show the whole contract: shapes, dtypes, edge values."""
@@ -268,4 +286,5 @@ __all__ = [
     "Size",
     "Sizes",
     "TensorType",
+    "Traffic",
 ]

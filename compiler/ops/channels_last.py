@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from ..ir.dims import product
 from ..ir.graph import Builder
 from ..ir.op import Cost, ErrorSample, Op, Sample, Shapes
 from ..ir.types import TensorType
@@ -53,8 +52,8 @@ class ConvChannelsLast(Composite, Convolution):
         return fn.transpose(first, to_last(x.rank))
 
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
-        macs = outputs[0].elements * product(inputs[1].shape[:-1])
-        return Cost(2 * macs, macs)
+        x, w = inputs
+        return self.work(x, outputs[0], w.shape[-1], w.shape[-2], w.shape[:-2])
 
     @classmethod
     def samples(cls) -> list[Sample]:

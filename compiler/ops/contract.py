@@ -215,6 +215,16 @@ class Convolution(_Contraction):
             sizes.append(floordiv(padded - window, self.stride[axis]) + 1)
         return tuple(sizes)
 
+    def work(self, x: TensorType, y: TensorType, filters: AnyDim, depth: AnyDim, kernel: Sequence[AnyDim]) -> Cost:
+        """A multiply-accumulate for each tap of each result; zeros between the elements of x are no work.
+
+        ``filters`` are the output channels, ``depth`` the input channels that each of them sees.
+        """
+        taps = product(kernel)
+        spread = any(step > 1 for step in self.input_dilation) and all(step == 1 for step in self.stride)
+        macs = x.elements * floordiv(filters, self.groups) * taps if spread else y.elements * depth * taps
+        return Cost(2 * macs, macs)
+
 
 class Conv(Convolution):
     """Cross-correlation of x ``[N, C, *spatial]`` with w ``[O, C / groups, *kernel]``, over 1 to 3 spatial axes.
@@ -248,8 +258,8 @@ class Conv(Convolution):
         return total.reshape(batch, w.shape[0], *sizes).astype(x.dtype)
 
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
-        macs = outputs[0].elements * product(inputs[1].shape[1:])
-        return Cost(2 * macs, macs)
+        x, w = inputs
+        return self.work(x, outputs[0], w.shape[0], w.shape[1], w.shape[2:])
 
     @classmethod
     def samples(cls) -> list[Sample]:

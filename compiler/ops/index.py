@@ -12,7 +12,7 @@ from typing import Literal as OneOf
 
 import numpy as np
 
-from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Sample, Shapes, Sizes
+from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Sample, Shapes, Sizes, Traffic
 from ..ir.types import DType, TensorType
 from .rules import need_at_most, need_index, need_kind, need_length, need_same_dtype, normal_axis, widened
 from .samples import bools, ints, normal, types
@@ -37,6 +37,15 @@ class _Indexed(Op):
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
         adds = getattr(self, "mode", "set") == "add"
         return Cost(inputs[2].elements if adds else 0)
+
+    def traffic(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Traffic:
+        """Of x only the places that the indices name."""
+        _, indices, *updates = inputs
+        if not updates:
+            return Traffic((outputs[0].nbytes, indices.nbytes), outputs[0].nbytes)
+        moved = updates[0].nbytes
+        adds = getattr(self, "mode", "set") == "add"
+        return Traffic((moved if adds else 0, indices.nbytes, moved), moved)
 
     def _around(self, x: TensorType, between: tuple[Any, ...]) -> tuple[Any, ...]:
         return (*x.shape[: self.axis], *between, *x.shape[self.axis + 1 :])
@@ -260,6 +269,11 @@ class DynamicSlice(_Dynamic):
             need_at_most(shapes, size, x.shape[axis], f"dynamic_slice of {x}, axis {axis}")
         return x.with_shape(self.sizes)
 
+    def traffic(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Traffic:
+        """Of x only the part."""
+        part = outputs[0].nbytes
+        return Traffic((part, *(start.nbytes for start in inputs[1:])), part)
+
     def meaning(self, x: np.ndarray, starts: Sequence[np.ndarray]) -> np.ndarray:
         return x[_rectangle(x, starts, [int(size) for size in self.sizes])]
 
@@ -299,6 +313,10 @@ class DynamicUpdateSlice(_Dynamic):
         for axis, size in enumerate(update.shape):
             need_at_most(shapes, size, x.shape[axis], f"dynamic_update_slice of {x} by {update}, axis {axis}")
         return x
+
+    def traffic(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Traffic:
+        """The update; the rest of x stays where it is."""
+        return Traffic((0, *(each.nbytes for each in inputs[1:])), inputs[1].nbytes)
 
     def meaning(self, x: np.ndarray, update: np.ndarray, starts: Sequence[np.ndarray]) -> np.ndarray:
         result = x.copy()
