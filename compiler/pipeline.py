@@ -66,9 +66,11 @@ STEPS: tuple[Step, ...] = (
     Step(layout, "on primitives, which say how they read their axes; before fuse, which joins loops", default=False),
     Step(simplify, "what conversions cancel", after="layout"),
     Step(cse, "what conversions share", after="layout"),
+    Step(loop_motion, "conversions of what a loop does not change", after="layout"),
+    Step(dce, "the dead are no readers of weights", optional=False, after="layout"),
     Step(hoist, "conversions of weights", after="layout"),
     Step(legalize, "again, for what layout wrote", optional=False, after="layout"),
-    Step(dce, "weights that are read in another form now", optional=False, after="layout"),
+    Step(dce, "what of the prepare graph nothing reads any more", optional=False, after="layout"),
     Step(fuse, "on what the target runs, in the layout in which it runs", default=False),
     Step(schedule, "last: the order of the kernels that there are in the end", default=False),
 )

@@ -2,15 +2,16 @@
 
 Each op can stay natural or become its variant on stored forms (see `compiler.layout`). Forms spread from convolutions
 over what touches them; then a minimum cut chooses between the two for every op at once: an op costs what the target
-says, a tensor that is needed in both forms costs one conversion. The borders of a graph are natural; parameters are
-converted for nothing, as `hoist` then moves that into the prepare graph.
+says, a tensor that is needed in both forms costs one conversion. The borders of a graph are natural; parameters, and
+what a loop does not change, are converted for nothing, as `hoist` and `loop_motion` then move that to where it is done
+once.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..ir.dims import AnyDim, substitute, symbols
@@ -24,12 +25,13 @@ from ..layout.variant import RESULT, Variant
 from ..layout.variants import channels_last, propose
 from ..mincut import Shared, cheapest_labels, total_cost
 from ..ops.contract import Conv, Dot
+from ..ops.control import Scan
 from ..ops.shape import Broadcast, Transpose
 from .context import Context, LayoutCosts
 from .frozen import frozen_values, parameter_values
 from .sweep import map_regions
 
-NOMINAL = 16
+NOMINAL = 64
 """What a symbol counts for when costs are asked, if its range allows."""
 
 
@@ -40,22 +42,36 @@ def layout(program: Program, context: Context) -> Program:
     """
     if context.layout is None:
         return program
-    entries = {name: _entry(entry, context, context.layout) for name, entry in program.entries.items()}
+    decided: dict[str, Form | None] = {}
+    entries = {name: _entry(entry, context, context.layout, decided) for name, entry in program.entries.items()}
     functions = {name: _graph(graph, {}, context, context.layout) for name, graph in program.functions.items()}
     return replace(program, entries=entries, functions=functions)
 
 
-def _entry(entry: Entry, context: Context, costs: LayoutCosts) -> Entry:
-    parameters = parameter_values(entry)
-    graph = _graph(entry.graph, parameters, context, costs)
+def _entry(entry: Entry, context: Context, costs: LayoutCosts, decided: dict[str, Form | None]) -> Entry:
+    graph = _graph(entry.graph, parameter_values(entry), context, costs, decided)
     return entry if graph is entry.graph else replace(entry, graph=graph)
 
 
-def _graph(graph: Graph, parameters: Mapping[Value, str], context: Context, costs: LayoutCosts) -> Graph:
-    inner = tuple(map_regions(node, lambda region: _graph(region, {}, context, costs)) for node in graph.nodes)
+def _graph(
+    graph: Graph,
+    fixed: Mapping[Value, str],
+    context: Context,
+    costs: LayoutCosts,
+    decided: dict[str, Form | None] | None = None,
+) -> Graph:
+    """``fixed`` are inputs that are converted once: parameters, with their names, and what a loop does not change."""
+
+    def inside(node: Node) -> Node:
+        constants = node.op.constants if isinstance(node.op, Scan) else 0
+        return map_regions(
+            node, lambda region: _graph(region, dict.fromkeys(region.inputs[:constants], ""), context, costs)
+        )
+
+    inner = tuple(map(inside, graph.nodes))
     if any(new is not old for new, old in zip(inner, graph.nodes, strict=True)):
         graph = Graph(graph.inputs, inner, graph.outputs)
-    plan = _Plan(graph, parameters, context, costs)
+    plan = _Plan(graph, fixed, context, costs, {} if decided is None else decided)
     plan.spread()
     chosen = plan.choose()
     return _Rewriter(plan, chosen).graph() if chosen else graph
@@ -66,13 +82,15 @@ class _Plan:
     """What could be stored otherwise in one graph."""
 
     graph: Graph
-    parameters: Mapping[Value, str]
+    fixed: Mapping[Value, str]
     context: Context
     costs: LayoutCosts
+    decided: dict[str, Form | None]
+    """The form that other entries read a parameter in; None if that is the natural one."""
     producers: dict[Value, Node] = field(init=False)
     users: dict[Value, list[Node]] = field(init=False)
     given: set[Value] = field(init=False)
-    """What follows from parameters alone, and can be had in any form: converting it is work of the prepare graph."""
+    """What follows from fixed inputs alone, and can be had in any form: converting it is done once."""
     forms: dict[Value, Form] = field(default_factory=dict)
     """The form that each value has if it is not natural."""
     variants: dict[Node, Variant] = field(default_factory=dict)
@@ -80,7 +98,7 @@ class _Plan:
 
     def __post_init__(self) -> None:
         self.producers, self.users = self.graph.producers(), self.graph.users()
-        frozen = frozen_values(self.graph, dict(self.parameters)) if self.parameters else set()
+        frozen = frozen_values(self.graph, dict(self.fixed)) if self.fixed else set()
         self.given = {value for value in frozen if not self._repeats(value)}
 
     def _repeats(self, value: Value) -> bool:
@@ -154,18 +172,21 @@ class _Plan:
     def choose(self) -> dict[Node, Variant]:
         """The variants that are worth it."""
         if not self.variants:
+            self.decide({})
             return {}
         things: dict[Node | Value, int] = {node: number for number, node in enumerate(self.variants, 1)}
         things |= {value: len(things) + k for k, value in enumerate(self.wanted(), 1)}
         costs = [(0.0, math.inf), *(self.own_costs(node) for node in self.variants)]
-        costs += [(0.0, 0.0)] * (len(things) + 1 - len(costs))
+        costs += [self.open_costs(value) for value in self.wanted()]
         shared = list(self.conversions(things))
-        before = total_cost(costs, shared, [False] * len(costs))
+        before = total_cost(costs, shared, [math.isinf(natural) for natural, _ in costs])
         labels = cheapest_labels(costs, shared)
         chosen = {node: variant for node, variant in self.variants.items() if labels[things[node]]}
         after = total_cost(costs, shared, labels)
         if not chosen or after >= before:
+            self.decide({})
             return {}
+        self.decide({value for value in self.wanted() if labels[things[value]]})
         priced = Counter(node.op.name for node in self.variants if max(costs[things[node]]) > 0)
         moved = Counter(node.op.name for node in chosen)
         named = [f"{moved[name]} of {count} {name}" for name, count in priced.items()]
@@ -173,8 +194,22 @@ class _Plan:
         self.context.rewritten("layout", what, why=f"cost {before:.4g} before, {after:.4g} after")
         return chosen
 
+    def decide(self, turned: Collection[Value]) -> None:
+        """Keep what other entries should keep to."""
+        for value, name in self.fixed.items():
+            if value in self.users:
+                self.decided.setdefault(name, self.forms[value] if value in turned else None)
+
+    def open_costs(self, value: Value) -> tuple[float, float]:
+        """What the choice for a fixed value costs: nothing, but what other entries read is not converted again."""
+        name = self.fixed.get(value, "")
+        if name not in self.decided:
+            return 0.0, 0.0
+        known = self.decided[name]
+        return (math.inf, 0.0) if known is not None and known.stores_as(self.forms[value]) else (0.0, math.inf)
+
     def wanted(self) -> list[Value]:
-        """Values that follow from parameters and are read in another form by some variant."""
+        """Values that follow from fixed inputs and are read in another form by some variant."""
         found: dict[Value, None] = {}
         for node, variant in self.variants.items():
             for value, form in zip(node.inputs, variant.operands, strict=True):
@@ -295,7 +330,6 @@ class _Rewriter:
     def note(self, value: Value, form: Form, reader: Node | None, what: str) -> None:
         if form.is_free:
             return
-        given = value in self.plan.given
-        cost = "once, when the bundle is made" if given else f"cost {self.plan.price(value.type):.4g}"
+        cost = "once" if value in self.plan.given else f"cost {self.plan.price(value.type):.4g}"
         loc = reader.loc if reader is not None else None
         self.plan.context.rewritten("layout", what, loc, cost)

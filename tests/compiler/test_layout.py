@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from netwright.compiler import pipeline
 from netwright.compiler.ir import (
     Builder,
     DType,
@@ -35,7 +36,7 @@ from netwright.compiler.passes.hoist import hoist
 from netwright.compiler.passes.layout import layout
 from netwright.compiler.passes.simplify import simplify
 
-from .running import assert_same
+from .running import assert_same, program
 
 F = DType.FLOAT64
 N = symbol("N", 1, 5)
@@ -232,3 +233,62 @@ def test_thousands_of_nodes() -> None:
     changed, _ = after_layout(program, flat(2, 1, 3))
     assert time.perf_counter() - start < 10
     assert len(transposes(changed.entries["main"].graph)) == 2
+
+
+LOOP = """
+parameter "w": float64[3, 3, 3, 3] init "he"
+entry "main" {
+  input %0 "x": float64[1, 3, 4, 4]
+  input %1 "rows": float64[5, 2]
+  param %2 "w": float64[3, 3, 3, 3]
+  %3 = scan(%2, %0, %1) {constants: 1, carries: 1, length: 5} : float64[1, 3, 4, 4] {
+    input %4: float64[3, 3, 3, 3]
+    input %5: float64[1, 3, 4, 4]
+    input %6: float64[2]
+    %7 = conv(%5, %4) {padding: [[1, 1], [1, 1]]} : float64[1, 3, 4, 4]
+    %8 = tanh(%7) : float64[1, 3, 4, 4]
+    %9 = conv(%8, %4) {padding: [[1, 1], [1, 1]]} : float64[1, 3, 4, 4]
+    output %9
+  }
+  output "y" %3
+}
+"""
+
+
+def test_weights_of_a_loop_are_converted_when_the_bundle_is_made() -> None:
+    before = program(LOOP)
+    after = pipeline.run(before, Context(layout=flat(5, 1, 1), requires=frozenset({"layout"}), debug=True))
+    assert_same(before, after)
+    (loop,) = after.entries["main"].graph.nodes
+    assert [node.op.name for node in loop.regions[0].nodes].count("transpose") == 2
+    assert after.entries["main"].params == ("w.packed",)
+
+
+def test_entries_agree_on_the_weights_that_they_share() -> None:
+    """Alone the second entry would stay natural; weights that the first has converted are worth following."""
+    text = """
+    parameter "w": float64[3, 3, 1, 1] init "he"
+    entry "big" {
+      input %0 "x": float64[1, 3, 4, 4]
+      param %1 "w": float64[3, 3, 1, 1]
+      %2 = conv(%0, %1) : float64[1, 3, 4, 4]
+      output "y" %2
+    }
+    entry "small" {
+      input %0 "x": float64[1, 3, 2, 2]
+      param %1 "w": float64[3, 3, 1, 1]
+      %2 = conv(%0, %1) : float64[1, 3, 2, 2]
+      output "y" %2
+    }
+    """
+    before = program(text)
+
+    def of_node(node: Node) -> tuple[float, float] | None:
+        return (9.0, 0.0) if node.inputs[0].type.shape[2] == 4 else (1.5, 0.0)
+
+    costs = LayoutCosts(of_node, lambda type: 1.0)
+    changed, _ = after_layout(before, costs)
+    assert_same(before, changed)
+    assert "conv" not in {node.op.name for node in changed.entries["small"].graph.nodes}
+    alone = replace(before, entries={"small": before.entries["small"]})
+    assert after_layout(alone, costs)[0].entries["small"].graph is before.entries["small"].graph
