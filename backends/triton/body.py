@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ...compiler.fusion import Space
 from ...compiler.ir import AnyDim, Dim, DType, Node, Value
 from ...compiler.ops.shape import Broadcast, Reshape, Transpose
-from ...compiler.ops.source import Constant
+from ...compiler.ops.source import Constant, Dimension
 from .arrays import Array, Kind
 from .expressions import NAMES, bare, expression, literal, narrowed, plain, register
 from .kernel import Draft
@@ -133,6 +133,8 @@ class Body:
             return self.loaded[node.inputs[0]]
         if isinstance(node.op, Constant):
             return self._number(node.op.value.array().item(), value.type.dtype)
+        if isinstance(node.op, Dimension):
+            return self._number(node.op.size, value.type.dtype)
         operands = [self._beside(operand, node) for operand in node.inputs]
         asks = node.output.type.dtype is DType.BOOL and node.inputs[0].type.dtype is not DType.BOOL
         if asks and not any(self.space.varies(operand) for operand in node.inputs):
