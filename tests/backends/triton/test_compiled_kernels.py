@@ -1,0 +1,86 @@
+"""Kernels that ops emit become machine code for three architectures, without a device.
+
+The samples of all ops make some 1,700 different kernels, too many to compile in a test. One for each op and family of
+kernels is taken here (and in 16-bit floats one for each family); ``NETWRIGHT_ALL_KERNELS=1`` takes all that differ in
+more than their numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from netwright.backends import registry
+from netwright.backends.api import BackendError
+from netwright.backends.triton import offline
+from netwright.backends.triton.emit import emit
+from netwright.backends.triton.helpers import sources
+from netwright.backends.triton.kernel import Kernel
+from netwright.backends.triton.sources import kernel_sources
+from netwright.compiler.ir import DType, Sample
+from netwright.compiler.ops import OPS
+from netwright.compiler.passes.legalize import LegalizeError
+
+from ..programs import legal, sample_program
+from ..test_ops import converted
+
+HEAD = "import triton\nimport triton.language as tl"
+NARROW = (DType.FLOAT16, DType.BFLOAT16)
+
+
+def samples() -> Iterator[tuple[str, Sample]]:
+    """Each sample as it is, then in 16-bit floats, with a name."""
+    for name, op in OPS.items():
+        yield from ((name, sample) for sample in op.samples())
+    for dtype in NARROW:
+        for name, op in OPS.items():
+            found = (converted(sample, dtype) for sample in op.samples())
+            yield from ((f"{name}_{dtype}", sample) for sample in found if sample is not None)
+
+
+@cache
+def kernels() -> dict[str, Kernel]:
+    """The kernels to compile, under names that say where they come from."""
+    backend, everything = registry.get("triton"), bool(os.environ.get("NETWRIGHT_ALL_KERNELS"))
+    found: dict[object, Kernel] = {}
+    families = set()
+    for name, sample in samples():
+        narrow = name.endswith(tuple(map(str, NARROW)))
+        try:
+            emitted = emit(legal(sample_program(sample)[0], backend))
+        except LegalizeError:
+            continue
+        texts = kernel_sources(emitted.text, [kernel.name for kernel in emitted.kernels])
+        for kernel in emitted.kernels:
+            family = kernel.name.split("_", 1)[1]
+            dtypes = tuple(argument.dtype for argument in kernel.arguments)
+            key = (family, name.rsplit("_", 1)[1]) if narrow else (family, name)
+            if narrow and not set(dtypes) & set(NARROW):
+                continue
+            if everything:
+                key = (re.sub(r"\b\d+\b", "#", texts[kernel.name]), dtypes)
+            if key not in found:
+                own = f"{re.sub('[^a-z0-9]', '_', name)}_{len(found)}_{family}"
+                found[key] = replace(kernel, name=own, text=kernel.text.replace(kernel.name, own, 1))
+                families.add(family)
+    assert {"map", "rows", "dot", "conv", "attention", "window_max"} <= families
+    return {kernel.name: kernel for kernel in found.values()}
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_100"])
+def test_every_family_of_kernels_compiles(architecture):
+    chosen = list(kernels().values())
+    used = {name for kernel in chosen for name in kernel.helpers}
+    module = "\n\n\n".join([HEAD, *sources(used), *(kernel.text for kernel in chosen)])
+    try:
+        made = offline.compile_kernels(module, [offline.Job(kernel, architecture) for kernel in chosen], processes=1)
+    except BackendError as error:
+        name = str(error).split()[1]
+        pytest.fail(f"{error}\n\n{kernels()[name].text}" if name in kernels() else str(error))
+    assert len(made) == len(chosen)
+    assert [cubin.job.kernel.name for cubin in made if cubin.spill_bytes] == [], "registers suffice"
