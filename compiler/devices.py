@@ -1,6 +1,7 @@
 """Devices by name: what they compute and move per second at most.
 
-Numbers are the makers' own, dense (without structured sparsity), of one GPU or one chip:
+Numbers are the makers' own, dense (without structured sparsity), of one GPU or one chip. Their gigabyte of memory is
+2^30 bytes, that of bandwidth 10^9.
 
 - A100: NVIDIA A100 Tensor Core GPU data sheet (1758950, June 2021), the SXM modules; without Tensor Cores, NVIDIA A100
   Tensor Core GPU Architecture (white paper, 2020), table 1.
@@ -81,14 +82,14 @@ def _gpu(
     products = {"float64": wide, "float32": full, TF32: reduced, "float16": half, "bfloat16": half, "int8": byte}
     double, single, short = (rate * 1e12 for rate in vector)
     others = {"float64": double, "float32": single, "float16": short, "bfloat16": short}
-    return Device(name, title, "gpu", products, others, terabytes * 1e12, gigabytes * 1e9, _KERNEL_GAP)
+    return Device(name, title, "gpu", products, others, terabytes * 1e12, gigabytes * 2**30, _KERNEL_GAP)
 
 
 def _tpu(name: str, title: str, half: float, byte: float, vector: float | None, terabytes: float, gb: float) -> Device:
     """A chip from its data sheet: bfloat16 and int8 products, vectors in float32."""
     products = {"bfloat16": half * 1e12, "int8": byte * 1e12, "float32": half * 1e12 / _PASSES}
     others = {} if vector is None else {"float32": vector * 1e12}
-    return Device(name, title, "tpu", products, others, terabytes * 1e12, gb * 1e9)
+    return Device(name, title, "tpu", products, others, terabytes * 1e12, gb * 2**30)
 
 
 _HOPPER = ((67.0, 67.0, 494.7, 989.4, 1978.9), (34.0, 67.0, 133.8))

@@ -200,9 +200,27 @@ def storage(
         model.over.append(tuple(over))
         inner = () if isinstance(node.op, Fused) else node.regions
         model.extra.append(max((storage(each, measure, each.inputs).peak() for each in inner), default=0))
-    for value in graph.outputs:
-        number = numbers[roots.get(value, value)]
+    results = [numbers[roots.get(value, value)] for value in graph.outputs]
+    for number in results:
         model.kept[number] = True
-        if not outputs:
-            model.size[number] = 0
+    if not outputs:
+        _leave_out(model, results)
     return model
+
+
+def _leave_out(model: Storage, results: Iterable[int]) -> None:
+    """Let results cost nothing, nor what they take over: that is made where the result is wanted."""
+    over = {
+        made: olds
+        for each, all_olds in zip(model.made, model.over, strict=True)
+        for made, olds in zip(each, all_olds, strict=True)
+    }
+    todo = list(results)
+    while todo:
+        number = todo.pop()
+        model.size[number] = 0
+        maker = model.maker[number]
+        for old in over.get(number, ()):
+            if model.owned[old] and not model.kept[old] and model.maker[old] >= 0 and model.readers[old][-1] == maker:
+                todo.append(old)
+                break

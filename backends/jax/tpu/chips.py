@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ....compiler.devices import DEVICES
+
 
 @dataclass(frozen=True, slots=True)
 class Chip:
@@ -19,8 +21,10 @@ CHIPS: dict[str, Chip] = {
     "v2": Chip(45e12, 16 * _GIB, 700e9),
     "v3": Chip(123e12, 32 * _GIB, 900e9),
     "v4": Chip(275e12, 32 * _GIB, 1228e9),
-    "v5e": Chip(197e12, 16 * _GIB, 819e9),
-    "v5p": Chip(459e12, 95 * _GIB, 2765e9),
-    "v6e": Chip(918e12, 32 * _GIB, 1640e9),
+    **{
+        name: Chip(device.matrix["bfloat16"], int(device.memory), device.bandwidth)
+        for name, device in DEVICES.items()
+        if device.kind == "tpu"
+    },
     "tpu7x": Chip(2307e12, 192 * _GIB, 7380e9),
 }
