@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import Node, Program
+from ...compiler.ir import Node, Program, TensorType
 from ..api import Backend, BackendError, Content, Emission, Loaded, Options, Runtime, Table
 from ..source import check_source
-from . import toolchain
+from . import costs, toolchain
 from .capabilities import FUSION, refusal
 from .describe import describe
 from .emit import MODULE, emit
@@ -26,7 +26,7 @@ class TritonBackend(Backend):
     name = "triton"
     summary = "readable Triton kernels and a launch plan, for NVIDIA GPUs"
     extra = "triton"
-    requires = frozenset({"fuse"})
+    requires = frozenset({"layout", "fuse", "schedule"})
     fusion = FUSION
 
     def unavailable(self) -> str | None:
@@ -34,6 +34,12 @@ class TritonBackend(Backend):
 
     def claims(self, node: Node) -> str | None:
         return refusal(node)
+
+    def layout(self, node: Node) -> tuple[float, float] | None:
+        return costs.layout(node)
+
+    def conversion(self, type: TensorType) -> float:
+        return costs.conversion(type)
 
     def emit(self, program: Program, weights: Mapping[str, np.ndarray], options: Options) -> Emission:
         if options.settings:
