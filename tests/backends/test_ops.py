@@ -18,7 +18,7 @@ from netwright.compiler.passes.legalize import LegalizeError
 from .comparing import check_sample
 from .programs import sample_program
 
-TARGETS = {"numpy": {}, "jax": {"stablehlo": False}, "onnx": {}}
+TARGETS: dict[str, dict[str, Any]] = {"numpy": {}, "jax": {"stablehlo": False}, "onnx": {}, "triton": {}}
 """Each target with the settings that keep the test short."""
 OTHER_DTYPES = ("float16", "bfloat16", "float64", "int8", "uint8", "int32", "uint32")
 REFUSED = {("onnx", name) for name in ("conv", "erf", "gelu", "geglu")}
