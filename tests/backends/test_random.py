@@ -18,7 +18,7 @@ from ..compiler.running import random_array, sizes_of
 from ..compiler.running import run as run_meaning
 from .programs import build
 
-EXAMPLES = {"numpy": 60, "onnx": 60, "jax": 20}
+EXAMPLES = {"numpy": 60, "onnx": 60, "jax": 20, "triton": 40}
 """XLA compiles each program anew, so it gets fewer."""
 
 
