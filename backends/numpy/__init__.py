@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ...compiler.ir import Node, Program, TensorType
-from ..api import Backend, BackendError, Emission, Loaded, Options, Runtime
+from ..api import Backend, BackendError, Emission, Loaded, Options, Row, Runtime
 from ..source import check_source
 from . import costs
-from .capabilities import refusal
+from .capabilities import FUSION, refusal
 from .emit import emit
 from .footprint import buffers
 from .runtime import MODULE, NumpyRuntime
@@ -22,6 +22,8 @@ class NumpyBackend(Backend):
 
     name = "numpy"
     summary = "one readable Python module on NumPy, for any CPU"
+    requires = frozenset({"layout", "fuse", "schedule"})
+    fusion = FUSION
 
     def claims(self, node: Node) -> str | None:
         return refusal(node)
@@ -44,8 +46,8 @@ class NumpyBackend(Backend):
         check_source(text, vocabulary())
         return Emission({MODULE: text.encode()}, weights_file=True)
 
-    def buffers(self, program: Program, entry: str, sizes: Mapping[str, int]) -> Sequence[tuple[int, int, int]]:
-        return buffers(program, entry, sizes)
+    def buffers(self, program: Program, sizes: Mapping[str, int]) -> Mapping[str, Sequence[Row]]:
+        return buffers(emit(program), sizes)
 
     def load(self, bundle: Loaded) -> Runtime:
         return NumpyRuntime(bundle)

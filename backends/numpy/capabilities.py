@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...compiler.fusion import Fusion
 from ...compiler.ir import DType, Node
 from ...compiler.ops.channels_last import ConvChannelsLast
 from .lower import LOWERINGS
@@ -29,9 +30,24 @@ MOVES = frozenset(
         "scan",
         "while",
         "cond",
+        "fused",
     ]
 )
 """Ops that compute nothing with the elements: these take 16-bit floats."""
+
+
+ANCHORS = frozenset(["dot", "conv", "conv_channels_last"])
+"""What computes a tile of its result at a time, so that more can be done with it while it is in the cache."""
+
+
+def _unfit(node: Node) -> str | None:
+    """Why a node is no part of a region."""
+    if any(value.type.dtype is DType.BFLOAT16 for value in (*node.inputs, *node.outputs)):
+        return "the bits of bfloat16 are unpacked once, not in each kernel"
+    return None
+
+
+FUSION = Fusion(anchors=ANCHORS, refuse=_unfit)
 
 
 def refusal(node: Node) -> str | None:

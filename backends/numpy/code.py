@@ -7,7 +7,7 @@ times: what depends on weights only, once; what depends on sizes too, once for e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
@@ -41,10 +41,14 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """A size that a kernel computes from sizes, when memory is planned: ``kernel(*arguments)``."""
+    """A size that a kernel computes from sizes, when memory is planned: ``kernel(*arguments)``.
+
+    For a function that only the emitted module has, ``of`` does the same here.
+    """
 
     kernel: str
     arguments: tuple[AnyDim, ...]
+    of: Callable[..., int] | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -120,7 +124,7 @@ def elements(buffer: Buffer) -> AnyDim | None:
     return total
 
 
-Piece = str | int | Dim | tuple[AnyDim | Computed, ...] | Array | Buffer
+Piece = str | int | Dim | Computed | tuple[AnyDim | Computed, ...] | Array | Buffer
 Line = tuple[Piece, ...]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 from ...compiler.ir import Node, TensorType
-from ...compiler.ops.channels_last import ConvChannelsLast
 from ...compiler.ops.contract import Conv
 from ...compiler.ops.window import Window
 from .lower.channels_last import winograd_saves
@@ -42,9 +41,8 @@ def layout(node: Node) -> tuple[float, float] | None:
     bare = seen == channels and all(step == 1 for step in op.stride)
     columns = 0 if bare else points * seen * op.groups
     natural, last = products + columns * COPY_FIRST, products + columns * COPY_LAST
-    turned = ConvChannelsLast(stride=op.stride, window_dilation=op.window_dilation, groups=op.groups)
-    to_last = result.with_shape((result.shape[0], *result.shape[2:], result.shape[1]))
-    if winograd_saves(turned, (*window[1:], window[0], filters), to_last):
+    batch, _, *sizes = _numbers(result)
+    if len(sizes) == 2 and winograd_saves(op, tuple(window[1:]), channels, (batch, *sizes, filters), result.dtype):
         # A quarter of the products, and transforms.
         tiles = points / 16
         last = products / 4 + tiles * 36 * (36 * channels + 16 * filters) * PRODUCT + tiles * 52 * channels * MOVE

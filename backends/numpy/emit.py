@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ...compiler.ir import AnyDim, Dim, DType, Entry, Program, Shape, State
+from ...compiler.ir import Dim, DType, Entry, Program, Shape, State
 from ...compiler.ir.dims import symbols
 from ..source import comment
 from . import bind
@@ -15,8 +15,9 @@ from .layout import packed
 from .lower import LOWERINGS
 from .lower.control import hand_on
 from .plan import Plan, plan
-from .scope import Scope, Shared, numpy_name
-from .text import Exports, Writer, dim_text, tuple_text, unpacking
+from .scope import Scope, Shared
+from .text import Exports, Writer, dim_text, table_rows, tuple_text, unpacking
+from .tiles import tile_functions
 
 ALWAYS = ("Model", "Entry", "read_weights", *bind.KERNELS)
 
@@ -88,7 +89,7 @@ def _given(name: str, dtype: DType, shape: Shape, kind: Kind, home: Block) -> Ar
 
 
 def _lower(program: Program, entry: Entry, shared: Shared, weights: dict[str, Array]) -> Lowered:
-    scope = Scope(shared)
+    scope = Scope(shared, frozenset(_batch(entry)))
     inputs = [
         _given(f"x{index}", port.type.dtype, port.type.shape, Kind.OUTSIDE, scope.call)
         for index, port in enumerate(entry.inputs)
@@ -104,6 +105,13 @@ def _lower(program: Program, entry: Entry, shared: Shared, weights: dict[str, Ar
     scope.add(scope.call, Statement((line("return " + tuple_text(["{}"] * len(outputs)), *outputs),)))
     variables = {symbol.name: f"d{index}" for index, symbol in enumerate(entry.symbols)}
     return Lowered(entry, scope, plan(scope.call), inputs, list(held.values()), outputs, variables)
+
+
+def _batch(entry: Entry) -> Iterator[str]:
+    """The symbols that are the first size of an input, alone: they count examples."""
+    for port in entry.inputs:
+        found = symbols(port.type.shape[0]) if port.type.rank else ()
+        yield from (symbol.name for symbol in found if port.type.shape[0] == Dim((((symbol,), 1),)))
 
 
 def _names(arrays: Iterable[Array]) -> frozenset[str]:
@@ -132,27 +140,13 @@ def _functions(number: int, lowered: Lowered, load: Exports, weights: dict[str, 
     before += [*writer.prologue(), *body, f"    return {sized.result()}"]
 
     binding = bind.bind_function(number, entry, variables)
-    return ["\n".join(each) for each in (binding, _table(number, lowered, name), before, call)]
-
-
-def _table(number: int, lowered: Lowered, name: str) -> list[str]:
-    writer = Writer(Stage.SIZES, lowered.symbols, {}, frozenset())
-    rows = []
-    for buffer, first, last in lowered.plan.rows():
-        facts = f"{first}, {last}, {numpy_name(buffer.dtype)}, {writer.shape(buffer.shape)}"
-        rows.append(f"        ({facts}),  # b[{buffer.index}]{_bytes(buffer, lowered.symbols)}")
-    top = [f"def table_{number}(sizes):"]
-    top.append(f'    """The buffers b of entry {name}: first use, last use, dtype, shape."""')
-    return [*top, *writer.prologue(), "    return (", *rows, "    )"]
-
-
-def _bytes(buffer: Buffer, variables: dict[str, str]) -> str:
-    total: AnyDim = buffer.dtype.bytes
-    for size in buffer.shape:
-        if not isinstance(size, (int, Dim)):
-            return ""
-        total = total * size
-    return f": {dim_text(total, variables)} bytes"
+    tiles = [text for tile in lowered.scope.tiles for text in tile_functions(tile, load)]
+    writer = Writer(Stage.SIZES, variables, {}, frozenset())
+    rows = table_rows(writer, lowered.plan)
+    table = [f"def table_{number}(sizes):"]
+    table.append(f'    """The buffers b of entry {name}: first use, last use, dtype, shape."""')
+    table += [*writer.prologue(), *rows]
+    return ["\n".join(each) for each in (binding, table, before, *tiles, call)]
 
 
 def _state(number: int, state: State) -> str:

@@ -14,7 +14,7 @@ What is left over is the table of buffers, which the emitted program packs into 
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from .code import Array, Block, Buffer, Kind, Statement
@@ -36,8 +36,8 @@ class Life:
 class Plan:
     """The buffers that an arena holds, in the order of their index, with their first and last positions."""
 
-    buffers: list[Buffer]
-    lives: dict[Buffer, Life]
+    buffers: list[Buffer] = field(default_factory=list)
+    lives: dict[Buffer, Life] = field(default_factory=dict)
 
     def rows(self) -> Iterator[tuple[Buffer, int, int]]:
         for buffer in self.buffers:
@@ -45,8 +45,12 @@ class Plan:
             yield buffer, life.first, life.last
 
 
-def plan(block: Block) -> Plan:
-    """Plan the stage that runs at each call. Statements are removed, buffers merged and numbered in place."""
+def plan(block: Block, early: bool = False, apart: Collection[Buffer] = ()) -> Plan:
+    """Plan the stage that runs at each call. Statements are removed, buffers merged and numbered in place.
+
+    With ``early`` what leads to a result is made in the result's memory, too, but for the buffers ``apart``. For a
+    block without inner blocks.
+    """
     planner = _Planner()
     planner.walk(block, ())
     planner.extend()
@@ -56,6 +60,9 @@ def plan(block: Block) -> Plan:
     for statement, _ in planner.statements:
         if statement.out is not None and statement.target is None:
             planner.reuse(statement)
+    if early:
+        for statement, _ in reversed(planner.statements):
+            planner.make_early(statement, apart)
     return planner.result()
 
 
@@ -183,6 +190,29 @@ class _Planner:
             life.last = mine.last
             del self.lives[out]
             return
+
+    def make_early(self, statement: Statement, apart: Collection[Buffer]) -> None:
+        """Let an operand that dies where a result is made be made in the result's memory, if that is not used yet."""
+        if statement.out is None or statement.out.array is None or statement.removed:
+            return
+        place, target = statement.out.root, statement.out.array
+        there = self.lives.get(place)
+        if place.kind is Kind.ARENA or there is None:
+            return
+        for array in statement.reuse:
+            old = array.buffer.root if array.buffer is not None else place
+            if old is place or old.kind is not Kind.ARENA or old in apart or old.dtype is not target.dtype:
+                continue
+            life = self.lives[old]
+            if not array.whole or array.shape != target.shape or life.last != statement.position:
+                continue
+            used = any(life.first <= position < statement.position for position in there.touches)
+            if not used and self.reads_only(statement, array):
+                old.array = target
+                for position in life.touches[:-1]:
+                    insort(there.touches, position)
+                del self.lives[old]
+                return
 
     def result(self) -> Plan:
         buffers = [buffer for buffer in self.lives if buffer.kind is Kind.ARENA]

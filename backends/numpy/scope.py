@@ -9,14 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.ir import AnyDim, Dim, DType, Graph, Literal, Loc, Node, Shape, TensorType, Value
+from ...compiler.ir import AnyDim, Dim, DType, Graph, Literal, Loc, Node, Shape, Symbol, TensorType, Value
+from ...compiler.ir.dims import substitute, symbols
 from .code import Array, Block, Buffer, Computed, Kind, Line, Stage, Statement, line
 from .layout import packed, reshaped
+from .plan import Plan
 
 OUT = "\0out"
 """Among the pieces of `Scope.fill`: the buffer of the result."""
 
 Lowering = Callable[..., "Array | Sequence[Array]"]
+TYPICAL = 224
+"""What symbols are taken for where two ways of computing are compared; those that count examples for 1."""
 SMALL = 16
 """Constants of at most so many elements are written as lists of numbers."""
 
@@ -31,6 +35,38 @@ def bits(array: np.ndarray) -> np.ndarray:
     return array.view(np.uint16) if array.dtype == DType.BFLOAT16.numpy else array
 
 
+@dataclass(eq=False, slots=True)
+class Tile:
+    """A function of one tile: its scope, and the sizes where the tile starts, stops, and that it has, axis by axis.
+
+    ``parameters`` are the arrays that it is given, ``symbols`` the sizes of the entry that it knows. ``whole`` are the
+    sizes of the axes that are cut, and the elements behind each of the last.
+    """
+
+    scope: Scope
+    starts: Shape
+    stops: Shape
+    sizes: Shape
+    parameters: list[Array] = field(default_factory=list)
+    symbols: tuple[Symbol, ...] = ()
+    whole: tuple[Shape, AnyDim] = ((), 1)
+    most: Computed | None = None
+    plan: Plan = field(default_factory=Plan)
+    number: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The call of a kernel that makes its result tile by tile: text up to the argument ``out``, and its pieces.
+
+    ``most`` are the sizes of a tile: how many images, and rows.
+    """
+
+    text: str
+    pieces: tuple[Any, ...]
+    most: Computed
+
+
 @dataclass
 class Shared:
     """What the entries of a program share: the stage at load, its arrays, and the names given so far."""
@@ -40,6 +76,7 @@ class Shared:
     constants: dict[Literal, Array] = field(default_factory=dict)
     made: dict[tuple[Any, ...], list[Array]] = field(default_factory=dict)
     kernels: set[str] = field(default_factory=set)
+    tiles: list[Tile] = field(default_factory=list)
     count: int = 0
 
     def name(self, letter: str = "v") -> str:
@@ -51,8 +88,10 @@ class Shared:
 class Scope:
     """Lowers the graph of one entry. Statements go into the outermost block that knows all they need."""
 
-    def __init__(self, shared: Shared) -> None:
-        self.shared = shared
+    def __init__(self, shared: Shared, batch: frozenset[str] = frozenset()) -> None:
+        """``batch`` are the symbols that count examples."""
+        self.shared, self.batch = shared, batch
+        self.tiles: list[Tile] = []
         self.sizes = Block(Stage.SIZES, 1)
         self.call = Block(Stage.CALL, 2)
         self.floor = shared.load
@@ -87,6 +126,10 @@ class Scope:
         if shared and all(result.home.stage is Stage.LOAD for result in results):
             self.shared.made[key] = results
         return results
+
+    def typical(self, shape: Shape) -> tuple[int, ...]:
+        """A shape with numbers for symbols, to compare two ways of computing: one example, of a usual size."""
+        return tuple(_typical(size, self.batch) for size in shape)
 
     # ---- where statements go
 
@@ -262,6 +305,15 @@ class Scope:
         """The array, spelled out, in row-major order; copied if it is not."""
         array = self.spelled(array)
         return array if array.packed else self.copy(array)
+
+
+def _typical(size: AnyDim, batch: frozenset[str]) -> int:
+    if not isinstance(size, Dim):
+        return size
+    values = {each.name: min(max(1 if each.name in batch else TYPICAL, each.low), each.high) for each in symbols(size)}
+    found = substitute(size, values)
+    assert isinstance(found, int)
+    return found
 
 
 def compact(array: Array) -> Array:

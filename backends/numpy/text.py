@@ -9,6 +9,7 @@ from ...compiler.ir import AnyDim, Dim
 from ...compiler.ir.dims import Extreme, FloorDiv, Symbol
 from ..source import origin
 from .code import Array, Block, Buffer, Computed, Kind, Line, Stage, Statement
+from .plan import Plan
 from .scope import numpy_name
 
 
@@ -97,14 +98,17 @@ class Writer:
                 return self.buffer(piece)
             case tuple():
                 return self.shape(piece)
-            case int() | Dim():
+            case int() | Dim() | Computed():
                 return self.size(piece)
         raise TypeError(f"no piece of a line: {piece!r}")
 
     def prologue(self) -> list[str]:
         """The lines that name the sizes used so far."""
-        lines = unpacking(list(self.symbols.values()), "sizes")
-        return lines + [f"    {name} = {dim_text(size, self.symbols)}" for size, name in self.sizes.items()]
+        return unpacking(list(self.symbols.values()), "sizes") + self.compound()
+
+    def compound(self) -> list[str]:
+        """The lines that name those among them that are computed."""
+        return [f"    {name} = {dim_text(size, self.symbols)}" for size, name in self.sizes.items()]
 
     def block(self, block: Block, indent: str) -> Iterator[str]:
         """The lines of a block, a comment where they come from another place of the spec than those before."""
@@ -127,6 +131,24 @@ class Writer:
                 yield from (indent + self.line(each) for each in item.lines)
         if empty and block.header:
             yield indent + "pass"
+
+
+def table_rows(writer: Writer, plan: Plan) -> list[str]:
+    """The lines that return (first use, last use, dtype, shape) of the buffers of a plan."""
+    rows = []
+    for buffer, first, last in plan.rows():
+        facts = f"{first}, {last}, {numpy_name(buffer.dtype)}, {writer.shape(buffer.shape)}"
+        rows.append(f"        ({facts}),  # b[{buffer.index}]{_bytes(buffer, writer.symbols)}")
+    return ["    return (", *rows, "    )"]
+
+
+def _bytes(buffer: Buffer, symbols: dict[str, str]) -> str:
+    total: AnyDim = buffer.dtype.bytes
+    for size in buffer.shape:
+        if not isinstance(size, (int, Dim)):
+            return ""
+        total = total * size
+    return f": {dim_text(total, symbols)} bytes"
 
 
 def dim_text(size: AnyDim, symbols: dict[str, str]) -> str:

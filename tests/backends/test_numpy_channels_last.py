@@ -29,18 +29,27 @@ def weights_last(w: np.ndarray) -> np.ndarray:
 
 
 class Tiles:
-    """Notes the tiles that are finished: each element of the result must be in one of them, made."""
+    """Stands for what finishes tiles: each element of the result must be in one of them, made."""
 
-    def __init__(self, out: np.ndarray) -> None:
+    def __init__(self, out: np.ndarray, apart: bool) -> None:
         out.fill(np.nan)
-        self.out, self.seen = out, np.zeros(out.shape[:2], int)
+        self.shape, self.out, self.apart = out.shape, out, apart
+        self.seen = np.zeros(out.shape[:2], int)
 
-    def __call__(self, images: tuple[int, int], rows: tuple[int, int]) -> None:
-        self.seen[slice(*images), slice(*rows)] += 1
-        assert not np.isnan(self.out[slice(*images), slice(*rows)]).any()
+    def place(self, tile: Any) -> np.ndarray:
+        part = self.out[tuple(slice(*ends) for ends in tile)]
+        self.made = np.full_like(part, np.nan) if self.apart else part
+        return self.made
 
-    def check(self) -> None:
+    def run(self, tile: Any) -> None:
+        part = tuple(slice(*ends) for ends in tile)
+        self.seen[part] += 1
+        assert not np.isnan(self.made).any()
+        self.out[part] = self.made * 2
+
+    def result(self) -> np.ndarray:
         assert (self.seen == 1).all()
+        return self.out / 2
 
 
 @pytest.mark.parametrize("budget", [1, 3, 100])
@@ -53,14 +62,15 @@ def test_tiles_of_any_size(case: Any, budget: int, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(channels_last, "last_tile", lambda n, depth, rows, row, filters: tile(n, rows, budget))
     monkeypatch.setattr(channels_last, "depthwise_rows", lambda rows, row: min(rows, budget))
     out = np.empty_like(wanted)
-    tiles = Tiles(out)
+    tiles: Any = Tiles(np.empty_like(wanted), apart=budget == 3)
     reach = (kernel[0] - 1) * dilation[0] + 1
     line = channels * int(np.prod([n + a + b for n, a, b in zip(sizes, low, high, strict=True)][1:]))
     facts = (out.shape[1], int(np.prod(out.shape[2:-1])))
     if groups == channels == filters:
         padded = np.empty(channels_last.depthwise_band(*facts, stride[0], reach, line), np.float32)
         w = w[..., 0, :]
-        channels_last.last_depthwise(x, w, stride, low, dilation, padded, out, tiles)
+        channels_last.last_depthwise(x, w, stride, low, dilation, padded, out)
+        channels_last.last_depthwise(x, w, stride, low, dilation, padded, None, tiles)
         if stride[-1] == 1 and len(kernel) > 1:
             again = np.tile(w, (*(1 for _ in kernel), out.shape[-2]))
             close(channels_last.last_depthwise(x, again, stride, low, dilation, padded, np.empty_like(out)), wanted)
@@ -68,9 +78,10 @@ def test_tiles_of_any_size(case: Any, budget: int, monkeypatch: pytest.MonkeyPat
         facts = (batch, channels * int(np.prod(kernel)), *facts)
         padded = np.empty(channels_last.last_band(*facts, stride[0], reach, line), np.float32)
         columns = np.empty(channels_last.last_columns(*facts), np.float32)
-        channels_last.last_conv(x, w, stride, low, dilation, groups, padded, columns, out, tiles)
-    tiles.check()
+        channels_last.last_conv(x, w, stride, low, dilation, groups, padded, columns, out)
+        channels_last.last_conv(x, w, stride, low, dilation, groups, padded, columns, None, tiles)
     close(out, wanted)
+    close(tiles.result(), wanted)
 
 
 def tile(batch: int, rows: int, budget: int) -> tuple[int, int]:
@@ -101,10 +112,12 @@ def test_winograd_at_odd_sizes(
     monkeypatch.setattr(winograd, "winograd_tile", some)
     scratch = np.empty(winograd.winograd_scratch(batch, 5, 6, *wanted.shape[1:3]), np.float32)
     out = np.empty_like(wanted)
-    tiles = Tiles(out)
-    winograd.winograd_conv(last(x), winograd.winograd_weights(weights_last(w)), low, scratch, out, tiles)
-    tiles.check()
+    tiles: Any = Tiles(np.empty_like(wanted), apart=budget == 5)
+    turned = winograd.winograd_weights(weights_last(w))
+    winograd.winograd_conv(last(x), turned, low, scratch, out)
+    winograd.winograd_conv(last(x), turned, low, scratch, None, tiles)
     close(out, wanted)
+    close(tiles.result(), wanted)
 
 
 @pytest.mark.parametrize("channels", [16, 128, 512])
@@ -127,5 +140,5 @@ def test_winograd_matrices_are_exact_in_one_dimension() -> None:
 
 @pytest.mark.parametrize(("size", "channels"), list(product((7, 224), (3, 64, 512))))
 def test_scratch_stays_small(size: int, channels: int) -> None:
-    assert winograd.winograd_scratch(1, channels, channels, size, size) * 4 < 12e6
+    assert winograd.winograd_scratch(1, channels, channels, size, size) * 4 < 14e6
     assert winograd.winograd_scratch(64, channels, channels, size, size) * 4 < 14e6

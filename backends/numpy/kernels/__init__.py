@@ -19,22 +19,31 @@ from . import (
     memory,
     model,
     random,
+    tiles,
     window,
     winograd,
 )
 
-MODULES = (elementwise, index, window, conv, channels_last, winograd, attention, random, binding, memory, model)
+MODULES = (elementwise, index, window, binding, memory, tiles, conv, channels_last, winograd, attention, random, model)
 KERNELS: dict[str, Callable[..., Any]] = {kernel.__name__: kernel for module in MODULES for kernel in module.KERNELS}
 
-IMPORTS = """import json
+IMPORTS = """import itertools
+import json
 import math
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count, getpid
 from pathlib import Path
 
 import numpy as np
 from safetensors import safe_open
+
+try:
+    from os import sched_getaffinity
+except ImportError:
+    sched_getaffinity = None
 """
 
 

@@ -1,13 +1,14 @@
 """Convolutions of x [N, *spatial, C] with w [*kernel, C / groups, O], as matrix products over a tile of rows at a time.
 
-``finish``, where it is given, is called for each tile of the result as soon as it is made, while it is in the cache:
-``finish((image, images), (row, rows))`` with the first image and row of the tile and those after its last.
+``finish``, where it is given (see `Finish`), says where each tile of the result is made, instead of ``out``, and takes
+it from there while it is in the cache. A tile is ((first image, after its last), (first row, after its last)).
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
+
+from .tiles import Finish
 
 
 def band(x: np.ndarray, start: tuple, sizes: tuple, memory: np.ndarray) -> np.ndarray:
@@ -27,13 +28,26 @@ def band(x: np.ndarray, start: tuple, sizes: tuple, memory: np.ndarray) -> np.nd
     return whole
 
 
-def last_tile(batch: int, depth: int, rows: int, row: int, filters: int) -> tuple[int, int]:
-    """How many images, and how many rows of the result, to make at once: 2 MB of columns, but 256 points at least.
+def shape_of(out: np.ndarray | None, finish: Finish | None) -> tuple:
+    """The shape of a result that is made at once or finished tile by tile."""
+    return finish.shape if finish is not None else () if out is None else out.shape
 
-    ``depth`` elements are a column; 0 stands for columns that are x itself: then 1 MB of results.
+
+def place_of(tile: tuple, out: np.ndarray | None, finish: Finish | None) -> np.ndarray:
+    """Where to make a tile of the result."""
+    if finish is not None:
+        return finish.place(tile)
+    assert out is not None
+    return out[tuple(slice(start, stop) for start, stop in tile)]
+
+
+def last_tile(batch: int, depth: int, rows: int, row: int, filters: int) -> tuple[int, int]:
+    """How many images, and how many rows of the result, to make at once: 640 KB of columns, but 128 points at least.
+
+    ``depth`` elements are a column; 0 stands for columns that are x itself: then as much of the result.
     """
-    budget = max(524288, 256 * depth) if depth else max(262144, 256 * filters)
     point = depth or filters
+    budget = max(163840, 128 * point)
     if point * rows * row <= budget:
         return max(1, min(batch, budget // max(1, point * rows * row))), rows
     tiles = -(-rows // max(1, budget // (point * row)))
@@ -70,14 +84,14 @@ def last_conv(
     groups: int,
     padded: np.ndarray | None,
     columns: np.ndarray | None,
-    out: np.ndarray,
-    finish: Callable | None = None,
-) -> np.ndarray:
+    out: np.ndarray | None,
+    finish: Finish | None = None,
+) -> np.ndarray | None:
     """x convolved with w into out [N, *sizes, O]. Without ``columns`` the kernel is one element, its stride 1.
 
     Without ``padded`` there is no padding. What of the padding is needed after the last element follows from ``out``.
     """
-    kernel, sizes = w.shape[:-2], out.shape[1:-1]
+    kernel, sizes = w.shape[:-2], shape_of(out, finish)[1:-1]
     depth, row = math.prod(w.shape[:-1]), math.prod(sizes[1:])
     weights = w.reshape(depth, groups, -1).transpose(1, 0, 2)
     whole = 0 if columns is None else depth * groups
@@ -98,17 +112,23 @@ def last_conv(
                 unrolled = columns[: seen.size].reshape(seen.shape)
                 np.copyto(unrolled, seen)
                 seen = unrolled
-            target = out[image : image + images, first : first + rows]
+            tile = ((image, min(image + images, len(x))), (first, first + counts[0]))
+            target = place_of(tile, out, finish)
             made = target.reshape(-1, groups, weights.shape[-1]).transpose(1, 0, 2)
             np.matmul(seen.reshape(groups, -1, depth), weights, out=made)
             if finish is not None:
-                finish((image, image + len(target)), (first, first + counts[0]))
+                finish.run(tile)
     return out
 
 
 def depthwise_rows(rows: int, row: int) -> int:
-    """How many rows of the result to make at once, where one has ``row`` elements: about 1 MB."""
-    return max(1, min(rows, 262144 // max(1, row)))
+    """How many rows of the result to make at once, where one has ``row`` elements: about 512 KB."""
+    return max(1, min(rows, 131072 // max(1, row)))
+
+
+def depthwise_tile(rows: int, row: int) -> tuple[int, int]:
+    """The images and rows that are made at once."""
+    return 1, depthwise_rows(rows, row)
 
 
 def depthwise_band(rows: int, row: int, step: int, reach: int, line: int) -> int:
@@ -123,27 +143,29 @@ def last_depthwise(
     low: tuple,
     dilation: tuple,
     padded: np.ndarray | None,
-    out: np.ndarray,
-    finish: Callable | None = None,
-) -> np.ndarray:
+    out: np.ndarray | None,
+    finish: Finish | None = None,
+) -> np.ndarray | None:
     """x [N, *spatial, C], each channel convolved with its own w [*kernel, C], into out [N, *sizes, C].
 
     At a stride of 1, of several axes, w may be repeated [*kernel, last size * C]: a row and its channels are one line.
     """
-    kernel, sizes = w.shape[:-1], out.shape[1:-1]
-    rows = depthwise_rows(sizes[0], math.prod(out.shape[2:]))
+    whole = shape_of(out, finish)
+    kernel, sizes = w.shape[:-1], whole[1:-1]
+    rows = depthwise_rows(sizes[0], math.prod(whole[2:]))
     i, p = "abc"[: len(kernel)], "xyz"[: len(kernel)]
     for image in range(len(x)):
         for first in range(0, sizes[0], rows):
             counts = (min(rows, sizes[0] - first), *sizes[1:])
-            seen, target = x[image : image + 1], out[image, first : first + rows]
+            tile = ((image, image + 1), (first, first + counts[0]))
+            seen, target = x[image : image + 1], place_of(tile, out, finish)[0]
             if padded is None:
                 seen = seen[:, first * stride[0] :]
             else:
                 needed = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(counts, stride, kernel, dilation)]
                 seen = band(seen, (first * stride[0] - low[0], *(-side for side in low[1:])), tuple(needed), padded)
             seen = last_windows(seen, counts, kernel, stride, dilation)[0]
-            if w.shape[-1] != out.shape[-1]:
+            if w.shape[-1] != whole[-1]:
                 # What lies between two points of a row is the channels alone: the last size and these are one axis.
                 at = len(sizes) - 1
                 shape = (*counts[:-1], *kernel, w.shape[-1])
@@ -154,10 +176,11 @@ def last_depthwise(
             else:
                 np.einsum(f"{p}{i}l,{i}l->{p}l", seen, w, out=target)
             if finish is not None:
-                finish((image, image + 1), (first, first + counts[0]))
+                finish.run(tile)
     return out
 
 
 KERNELS = (
-    band, last_tile, last_columns, last_band, last_windows, last_conv, depthwise_rows, depthwise_band, last_depthwise,
+    band, shape_of, place_of, last_tile, last_columns, last_band, last_windows, last_conv, depthwise_rows,
+    depthwise_tile, depthwise_band, last_depthwise,
 )  # fmt: skip

@@ -7,11 +7,11 @@ Source: Lavin, Gray, Fast Algorithms for Convolutional Neural Networks, 2016; po
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
-from .channels_last import band
+from .channels_last import band, place_of, shape_of
+from .tiles import Finish
 
 
 def winograd_matrices() -> tuple:
@@ -41,12 +41,21 @@ def winograd_weights(w: np.ndarray) -> tuple:
 
 
 def winograd_tile(batch: int, widest: int, down: int, across: int) -> tuple[int, int]:
-    """How many images, and how many of the tiles down, to take at once: 112 tiles, fewer of very many channels."""
-    budget = max(64, min(112, 1048576 // (36 * widest)))
+    """How many images, and how many of the tiles down, to take at once: 32 to 113 tiles.
+
+    Many for speed, but 4 MB of products at most, and less of few channels, which images of many points have.
+    """
+    budget = max(32, min(widest // 2, 1048576 // (36 * widest)))
     if down * across <= budget:
         return max(1, min(batch, budget // (down * across))), down
     parts = -(-down // max(1, budget // across))
     return 1, -(-down // parts)
+
+
+def winograd_rows(batch: int, channels: int, filters: int, rows: int, columns: int) -> tuple[int, int]:
+    """How many images, and how many rows of the result, are made at once."""
+    images, down = winograd_tile(batch, max(channels, filters), -(-rows // 4), -(-columns // 4))
+    return images, min(rows, 4 * down)
 
 
 def winograd_scratch(batch: int, channels: int, filters: int, rows: int, columns: int) -> int:
@@ -57,18 +66,20 @@ def winograd_scratch(batch: int, channels: int, filters: int, rows: int, columns
 
 
 def winograd_conv(
-    x: np.ndarray, w: tuple, low: tuple, scratch: np.ndarray, out: np.ndarray, finish: Callable | None = None
-) -> np.ndarray:
-    """x [N, H, W, C] convolved with ``w`` of `winograd_weights` into out [N, H', W', O]; see `last_conv` for finish."""
+    x: np.ndarray, w: tuple, low: tuple, scratch: np.ndarray, out: np.ndarray | None, finish: Finish | None = None
+) -> np.ndarray | None:
+    """x [N, H, W, C] convolved with ``w`` of `winograd_weights` into out [N, H', W', O]; for finish see `last_conv`."""
     weights, of_x, of_products = w
     channels, filters = weights.shape[1:]
-    across, widest = -(-out.shape[2] // 4), max(channels, filters)
-    images, most = winograd_tile(len(x), widest, -(-out.shape[1] // 4), across)
+    _, rows, columns, _ = shape_of(out, finish)
+    across, widest = -(-columns // 4), max(channels, filters)
+    images, most = winograd_tile(len(x), widest, -(-rows // 4), across)
     room = images * most * across * 36 * widest
     one, two, padded = scratch[:room], scratch[room : 2 * room], scratch[2 * room :]
     for image in range(0, len(x), images):
-        for first in range(0, out.shape[1], 4 * most):
-            target = out[image : image + images, first : first + 4 * most]
+        for first in range(0, rows, 4 * most):
+            tile = ((image, min(image + images, len(x))), (first, min(first + 4 * most, rows)))
+            target = place_of(tile, out, finish)
             count, down = len(target), -(-target.shape[1] // 4)
             tiles = count * down * across
             corner = (first - low[0], -low[1])
@@ -89,8 +100,8 @@ def winograd_conv(
                     place = target[:, i::4, j::4]
                     np.copyto(place, made[i, j, :, : place.shape[1], : place.shape[2]])
             if finish is not None:
-                finish((image, image + count), (first, first + target.shape[1]))
+                finish.run(tile)
     return out
 
 
-KERNELS = (winograd_matrices, winograd_weights, winograd_tile, winograd_scratch, winograd_conv)
+KERNELS = (winograd_matrices, winograd_weights, winograd_tile, winograd_rows, winograd_scratch, winograd_conv)

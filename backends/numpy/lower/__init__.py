@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..scope import Lowering
-from . import attention, channels_last, contract, control, elementwise, index, reduce, shape, source, window
+from . import attention, channels_last, contract, control, elementwise, fused, index, reduce, shape, source, window
 
 LOWERINGS: dict[str, Lowering] = {
     **elementwise.LOWERINGS,
@@ -16,4 +16,5 @@ LOWERINGS: dict[str, Lowering] = {
     **index.LOWERINGS,
     **attention.LOWERINGS,
     **control.LOWERINGS,
+    **fused.LOWERINGS,
 }

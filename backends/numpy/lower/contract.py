@@ -9,7 +9,7 @@ from ....compiler.ir.dims import ceildiv, decide, product
 from ....compiler.ops.contract import Conv, Dot
 from ..code import Array, Buffer, Computed
 from ..layout import blas_reads
-from ..scope import OUT, Lowering, Scope
+from ..scope import OUT, Lowering, Recipe, Scope
 from .source import cast
 
 
@@ -26,6 +26,13 @@ def _dot(scope: Scope, node: Node, lhs: Array, rhs: Array) -> Array:
     op = node.op
     assert isinstance(op, Dot)
     (lhs, rhs), type = _wide(scope, node, lhs, rhs)
+    left, right = matrices(scope, op, lhs, rhs)
+    result = matmul(scope, left, right, (*left.shape[:-1], right.shape[-1]))
+    return cast(scope, scope.reshape(result, type.shape), node.output.type.dtype)
+
+
+def matrices(scope: Scope, op: Dot, lhs: Array, rhs: Array) -> tuple[Array, Array]:
+    """The operands as matrices that BLAS reads, batches of them where the op has such axes."""
     rows, columns = op.free(len(lhs.shape), len(rhs.shape))
     batch = tuple(lhs.shape[axis] for axis in op.lhs_batch)
     depth = product(lhs.shape[axis] for axis in op.lhs_contract)
@@ -33,9 +40,15 @@ def _dot(scope: Scope, node: Node, lhs: Array, rhs: Array) -> Array:
     left = scope.transpose(lhs, (*op.lhs_batch, *rows, *op.lhs_contract))
     right = scope.transpose(rhs, (*op.rhs_batch, *op.rhs_contract, *columns))
     left = readable(scope, scope.reshape(left, (*batch, down, depth)))
-    right = readable(scope, scope.reshape(right, (*batch, depth, across)))
-    result = matmul(scope, left, right, (*batch, down, across))
-    return cast(scope, scope.reshape(result, type.shape), node.output.type.dtype)
+    return left, readable(scope, scope.reshape(right, (*batch, depth, across)))
+
+
+def dot_recipe(scope: Scope, node: Node, lhs: Array, rhs: Array, axes: Shape) -> Recipe:
+    """The call of the kernel for a product of two matrices; ``axes`` are those of its rows."""
+    assert isinstance(node.op, Dot)
+    left, right = matrices(scope, node.op, lhs, rhs)
+    name = scope.kernel("finished_matmul") + "({}, {}, "
+    return Recipe(name, (left, right), Computed(scope.kernel("product_tile"), (right.shape[-1], *axes)))
 
 
 def readable(scope: Scope, array: Array) -> Array:

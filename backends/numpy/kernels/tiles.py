@@ -1,0 +1,193 @@
+"""Fused kernels a tile at a time, by a few threads where that pays.
+
+A kernel is a function of one tile; tiles do not depend on how many threads there are, so neither do results. The pool
+starts when a kernel with two tiles first runs. It holds no work of its own: whoever calls takes tiles, too, and waits
+for those only that others have begun, so calls from any thread, at any time, end.
+"""
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count, getpid
+
+import numpy as np
+
+from ....compiler.packing import pack
+
+try:
+    from os import sched_getaffinity
+except ImportError:
+    sched_getaffinity = None  # type: ignore[assignment]
+
+
+def available_cores() -> int:
+    """How many cores this process may use, 8 at most: memory is the limit then."""
+    return min(cpu_count() or 1 if sched_getaffinity is None else len(sched_getaffinity(0)), 8)
+
+
+def tile_sizes(axes: tuple, row: int, most: int) -> tuple:
+    """How far a tile of about ``most`` elements reaches along the first axes, whose elements are ``row`` elements each.
+
+    It is 1 along some, part of the next, and all of the rest: one piece of an array in row-major order.
+    """
+    found, room = [1] * len(axes), max(1, most // max(1, row))
+    for axis in reversed(range(len(axes))):
+        found[axis] = -(-axes[axis] // max(1, -(-axes[axis] // room)))
+        if found[axis] < axes[axis]:
+            break
+        room //= max(1, axes[axis])
+    return tuple(found)
+
+
+def product_tile(row: int, *axes: int) -> tuple:
+    """How far along the first axes to make rows of a matrix product at once: 256 KB, but 64 rows at least."""
+    return tile_sizes(axes, row, max(65536, 64 * row))
+
+
+class Tiles:
+    """How a kernel is cut along its first axes, and the scratch memory of one tile.
+
+    A tile is a pair (start, stop) for each of these axes; ``most`` are its sizes, by default 512 KB in float32, less
+    where the scratch memory would be more than an eighth of all that the kernel computes. ``table`` gives (first use,
+    last use, dtype, shape) of the scratch buffers for ``sizes`` and those of a tile; ``room`` are the bytes that all
+    workers need. As many work as there is room for, but one alone on tiles below 256 KB.
+    """
+
+    def __init__(self, axes: tuple, row: int, table: Callable | None, sizes: tuple, most: tuple | None = None) -> None:
+        self.table, self.sizes, self.axes, self.workers = table, sizes, len(axes), 1
+        budget = max(131072, math.prod(axes) * row // 2)
+        wanted = tile_sizes(axes, row, 131072) if most is None else most
+        wanted = wanted[len(wanted) - len(axes) :]
+        self.offsets, self.each = self.packed(wanted)
+        if most is None and self.each > budget:
+            wanted = tile_sizes(axes, row, max(16384, int(131072 * budget / self.each)))
+            self.offsets, self.each = self.packed(wanted)
+        parts = ([(at, min(at + step, size)) for at in range(0, size, step or 1)] for size, step in zip(axes, wanted))
+        self.tiles = list(itertools.product(*parts))
+        if most is None and math.prod(wanted) * row >= 65536:
+            able = budget // self.each if self.each else len(self.tiles)
+            self.workers = max(1, min(available_cores(), len(self.tiles), able))
+        self.room = self.workers * self.each
+
+    def packed(self, tile: tuple) -> tuple:
+        """The offsets of the scratch buffers for a tile of these sizes, and their bytes."""
+        if self.table is None:
+            return [], 0
+        rows = self.table(self.sizes, tile)
+        return pack([(a, b, math.prod(shape) * np.dtype(dtype).itemsize) for a, b, dtype, shape in rows])
+
+    def scratch(self, memory: np.ndarray, tile: tuple) -> list:
+        """The scratch buffers for a tile of these sizes, in the memory of one worker."""
+        made: list = []
+        for (_, _, dtype, shape), offset in zip(self.table(self.sizes, tile) if self.table else (), self.offsets):
+            part = memory[offset : offset + math.prod(shape) * np.dtype(dtype).itemsize]
+            made.append(part.view(dtype).reshape(shape))
+        return made
+
+
+def run_tiles(kernel: Callable, cut: Tiles, memory: np.ndarray | None, arrays: tuple, kept: tuple) -> None:
+    """Run a kernel on each tile of ``arrays``. What it raises is raised, once nobody works any more."""
+    todo = deque(cut.tiles)
+    parts = [None if memory is None else memory[k * cut.each : (k + 1) * cut.each] for k in range(cut.workers)]
+    others: list = []
+    try:
+        for part in parts[1:]:
+            others += Threads.submit(take_tiles, kernel, cut, part, arrays, kept, todo)
+        take_tiles(kernel, cut, parts[0], arrays, kept, todo)
+    finally:
+        # What nobody has begun is not waited for: its tiles are done.
+        problems = [other.exception() for other in others if not other.cancel()]
+    for problem in problems:
+        if problem is not None:
+            raise problem
+
+
+def take_tiles(
+    kernel: Callable, cut: Tiles, memory: np.ndarray | None, arrays: tuple, kept: tuple, todo: deque
+) -> None:
+    """Run a kernel on tiles until there are none left, or one fails."""
+    shape: tuple = ()
+    scratch: list = []
+    with np.errstate(all="ignore"):
+        while todo:
+            try:
+                tile = todo.popleft()
+            except IndexError:
+                return
+            if memory is not None and shape != tuple(stop - start for start, stop in tile):
+                shape = tuple(stop - start for start, stop in tile)
+                scratch = cut.scratch(memory, shape)
+            try:
+                kernel(tile, cut.sizes, arrays, scratch, kept)
+            except BaseException:
+                todo.clear()
+                raise
+
+
+class Finish:
+    """What is done with each tile of a matrix product or a convolution while it is in the cache.
+
+    The tile is made in ``out``, or where that is None in the first scratch buffer; ``shape`` is that of all tiles.
+    """
+
+    def __init__(
+        self,
+        kernel: Callable,
+        cut: Tiles,
+        memory: np.ndarray | None,
+        arrays: tuple,
+        kept: tuple,
+        shape: tuple,
+        out: np.ndarray | None,
+    ) -> None:
+        self.kernel, self.cut, self.memory, self.arrays, self.kept = kernel, cut, memory, arrays, kept
+        self.shape, self.out = shape, out
+        self.scratch: list = []
+
+    def inside(self, tile: tuple) -> tuple:
+        """The tile as the kernel knows it, without a first axis of one element."""
+        return tile[len(tile) - self.cut.axes :]
+
+    def place(self, tile: tuple) -> np.ndarray:
+        """Where to make a tile."""
+        if self.memory is not None:
+            self.scratch = self.cut.scratch(self.memory, tuple(stop - start for start, stop in self.inside(tile)))
+        if self.out is None:
+            return self.scratch[0]
+        return self.out[tuple(slice(start, stop) for start, stop in tile)]
+
+    def run(self, tile: tuple) -> None:
+        """Do the rest."""
+        self.kernel(self.inside(tile), self.cut.sizes, self.arrays, self.scratch, self.kept)
+
+
+def finished_matmul(left: np.ndarray, right: np.ndarray, finish: Finish) -> None:
+    """left [M, K] times right [K, N], some rows at a time, each finished at once."""
+    at = 0
+    for tile in finish.cut.tiles:
+        made = finish.place(tile).reshape(-1, right.shape[1])
+        np.matmul(left[at : at + len(made)], right, out=made)
+        finish.run(tile)
+        at += len(made)
+
+
+class Threads:
+    """The pool of a process. It starts with its first work; a process that is forked off has none."""
+
+    pools: dict = {}
+
+    @classmethod
+    def submit(cls, work: Callable, *arguments: object) -> list:
+        """Let a thread do something; returns its future. None while the interpreter shuts down."""
+        process = getpid()
+        if process not in cls.pools:
+            cls.pools.setdefault(process, ThreadPoolExecutor(max(1, available_cores() - 1), "netwright"))
+        try:
+            return [cls.pools[process].submit(work, *arguments)]
+        except RuntimeError:
+            return []
+
+
+KERNELS = (available_cores, tile_sizes, product_tile, Tiles, run_tiles, take_tiles, Finish, finished_matmul, Threads)
