@@ -107,8 +107,12 @@ class Backend(ABC):
     """The pip extra that installs what it needs; empty if the core does."""
 
     def unavailable(self) -> str | None:
-        """None if this machine can run the target, else why not (and what to install)."""
+        """None if what the target needs is installed here, else what is not, and how to install it."""
         return None
+
+    def unready(self) -> str | None:
+        """None if this machine can run the target on its default device, else why not."""
+        return self.unavailable()
 
     requires: ClassVar[frozenset[str]] = frozenset()
     """Optional passes that the pipeline must run for this target (see `compiler.pipeline`)."""

@@ -115,7 +115,7 @@ def _start(given: Race, name: str, folder: Path) -> Contender:
     if name == FILE:
         write_onnx(given.model, folder / "model.onnx", given.weights, None, "main")
         return _contender(given, "onnxruntime", str(folder / "model.onnx"), folder)
-    reason = registry.get(TARGETS[name]).unavailable()
+    reason = registry.get(TARGETS[name]).unready()
     if reason is not None:
         raise BackendError(reason)
     write_bundle(given.model, folder / "bundle", Build(TARGETS[name]), given.weights)

@@ -130,7 +130,7 @@ def _check(targets: Sequence[str], peers: Sequence[str]) -> None:
     if not targets:
         raise InputError("name a target to measure: --targets numpy,onnx")
     for target in targets:
-        reason = registry.get(target).unavailable()
+        reason = registry.get(target).unready()
         if reason is not None:
             raise BackendError(f"{target}: {reason}")
     for peer in peers:

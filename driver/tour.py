@@ -69,7 +69,7 @@ def targets() -> list[Target]:
         except BackendError as error:
             found.append(Target(name, str(error)))
         else:
-            found.append(Target(name, backend.unavailable() or ""))
+            found.append(Target(name, backend.unready() or ""))
     return found
 
 

@@ -103,7 +103,7 @@ def verify_model(
     """
     chosen = list(dict.fromkeys(targets)) if targets is not None else installed()
     for target in chosen:
-        reason = registry.get(target).unavailable()
+        reason = registry.get(target).unready()
         if reason is not None:
             raise BackendError(f"{target}: {reason}")
     check_memory(model.program, sizes or {}, factor=2)
@@ -128,7 +128,7 @@ def tolerance_of(model: Model) -> float:
 
 def installed() -> list[str]:
     """Every target but the reference that can run here."""
-    return [name for name in registry.names() if name != "reference" and registry.get(name).unavailable() is None]
+    return [name for name in registry.names() if name != "reference" and registry.get(name).unready() is None]
 
 
 def run_all(net: Executable, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> dict[tuple[str, str], np.ndarray]:

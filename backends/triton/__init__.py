@@ -32,6 +32,9 @@ class TritonBackend(Backend):
     def unavailable(self) -> str | None:
         return toolchain.missing()
 
+    def unready(self) -> str | None:
+        return toolchain.missing() or toolchain.no_device()
+
     def claims(self, node: Node) -> str | None:
         return refusal(node)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,8 +38,14 @@ def _kernels(kernels: Mapping[str, Mapping[str, Any]], device: str) -> Table:
             str(each["warps"]),
             str(each["stages"]),
         )
-        for name, each in kernels.items()
+        for name, each in sorted(kernels.items(), key=lambda item: _place(item[0]))
     )
     spilling = sum(each["spill_bytes"] > 0 for each in kernels.values())
     note = f"{len(rows)} kernels for {device}, {spilling or 'none'} of them with spills"
     return Table(columns, rows, numbers=columns[1:], note=note)
+
+
+def _place(name: str) -> tuple[int, str]:
+    """``k10_dot`` stands behind ``k2_conv``."""
+    digits = re.match("k([0-9]+)", name)
+    return (int(digits[1]) if digits else 0, name)

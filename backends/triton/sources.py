@@ -44,4 +44,4 @@ def _text(lines: list[str], node: ast.FunctionDef) -> str:
 def asks_device(text: str, name: str) -> bool:
     """Whether a launch plan, a function of an emitted module, reads numbers of the device while it runs."""
     found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == name]
-    return any(isinstance(each, ast.Attribute) and each.attr == "item" for node in found for each in ast.walk(node))
+    return any(isinstance(each, ast.Attribute) and each.attr == "truth" for node in found for each in ast.walk(node))

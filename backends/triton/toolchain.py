@@ -6,6 +6,7 @@ before anything else imports it.
 
 from __future__ import annotations
 
+import ctypes
 import difflib
 import importlib
 import importlib.util
@@ -105,6 +106,22 @@ def missing(*modules: str) -> str | None:
     return None
 
 
+def no_device() -> str | None:
+    """Why the default device is not there, as far as the driver tells: None if it seems to be. Imports nothing."""
+    if interpreting() or _driver_counts_gpus():
+        return None
+    return f"no NVIDIA GPU here; with {INTERPRET}=1 in the environment kernels run in the interpreter, on the CPU"
+
+
+def _driver_counts_gpus() -> bool:
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
 def torch() -> Any:
     """The module torch. Raises `BackendError` if it is missing or broken."""
     return _module("torch")
@@ -189,8 +206,10 @@ def _works(module: Any) -> bool:
 
 def _no_gpu(module: Any, wanted: Device) -> str:
     """Why CUDA does not work here: torch without it, a driver that is too old, or no GPU."""
-    for_what = f"this bundle is for {wanted.name}" if wanted.kind == "offline" else f"device {wanted.name}"
-    instead = "; to try kernels on the CPU, slowly, name the device interpreter"
+    for_what, instead = f"device {wanted.name}", "; to try kernels on the CPU, slowly, name the device interpreter"
+    if wanted.kind == "offline":
+        for_what = f"this bundle is for {wanted.name} ({ARCHITECTURES[wanted.name]})"
+        instead = "; it runs on such a GPU only, or compile for the device interpreter to try kernels on the CPU"
     if getattr(module.version, "hip", None):
         return f"{for_what}: this torch is made for ROCm; target triton needs an NVIDIA GPU{instead}"
     if module.version.cuda is None:

@@ -52,6 +52,9 @@ def run(
     target: Annotated[
         str | None, typer.Option("--target", "-t", metavar="T", help="What to compile a MODEL for; numpy if not said.")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="D", help="A device of the target to compile a MODEL for.")
+    ] = None,
     entry: EntryOption = "main",
     knobs: SetOption = None,
     dim: SizeOption = None,
@@ -76,7 +79,7 @@ def run(
     program: Program | None = None
     with progress(f"opening {what}") as tell:
         if Path(what).is_dir():
-            if target or knobs or given or dtype or weights or mesh or shard:
+            if target or device or knobs or given or dtype or weights or mesh or shard:
                 raise UsageError(f"{what} is a bundle, which is compiled: it takes no --target, --set or --weights")
             net = Executable(Path(what), verify_weights=verify_weights, report=tell.part)
         else:
@@ -86,7 +89,7 @@ def run(
             check_memory(model.program, wanted)
             program = model.program
             tell(f"compiling {what}")
-            build = Build(target or "numpy", Options(report=tell.part))
+            build = Build(target or "numpy", Options(device, report=tell.part))
             net = compile_model(model, build, weights_of(weights, seed))
         tell(f"running {what}")
         ran = run_entry(net, entry, typed, seed, wanted, program)

@@ -187,7 +187,9 @@ def test_an_input_that_lies_in_the_buffer_already_is_not_copied(torch):
 def test_a_program_with_loops_of_the_host_is_never_captured(torch):
     graphs, run = Graphs(torch, "cuda:0"), doubling(torch)
     for number in (1.0, 2.0, 3.0):
-        made = graphs.call("a", [FakeTensor(torch, number)], run, obstacle=lambda: "while: the host reads the condition")
+        made = graphs.call(
+            "a", [FakeTensor(torch, number)], run, obstacle=lambda: "while: the host reads the condition"
+        )
         assert made[0].value == 2 * number
     assert graphs.reasons == {"a": "while: the host reads the condition"} and not graphs.captured
     assert "captured double" not in torch.log

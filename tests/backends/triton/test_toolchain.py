@@ -133,6 +133,33 @@ def test_what_is_broken(monkeypatch):
         toolchain.torch()
 
 
+def test_whether_there_is_a_gpu_at_all(monkeypatch):
+    """Asked of the driver, without torch: for the targets that are tried when nobody names one."""
+
+    class Driver:
+        count = 2
+
+        def cuInit(self, flags):
+            return 0
+
+        def cuDeviceGetCount(self, place):
+            place._obj.value = self.count
+            return 0
+
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    driver = Driver()
+    monkeypatch.setattr(toolchain.ctypes, "CDLL", lambda name: driver)
+    assert toolchain.no_device() is None
+    driver.count = 0
+    assert "no NVIDIA GPU here" in toolchain.no_device()
+    driver.cuInit = lambda flags: 100
+    assert "no NVIDIA GPU here" in toolchain.no_device()
+    monkeypatch.setattr(toolchain.ctypes, "CDLL", lambda name: (_ for _ in ()).throw(OSError(name)))
+    assert "TRITON_INTERPRET=1" in toolchain.no_device()
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert toolchain.no_device() is None
+
+
 def test_a_gpu(machine):
     machine(FakeCuda(A100, H100))
     assert toolchain.gpu(toolchain.device("cuda")) == Gpu("cuda:0", "A100", 80, 40 * GIB)
@@ -149,7 +176,7 @@ def refusal(device: str) -> str:
 
 @pytest.mark.parametrize("device", ["cuda", "sm_90"])
 def test_no_gpu(machine, device):
-    what = "device cuda" if device == "cuda" else "this bundle is for sm_90"
+    what = "device cuda" if device == "cuda" else "this bundle is for sm_90 (H100, H200)"
     machine(FakeCuda())
     assert refusal(device).startswith(f"{what}: no GPU that torch can use (made for CUDA 12.8): No CUDA GPUs")
     machine(FakeCuda(), made_for=None)

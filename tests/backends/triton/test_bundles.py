@@ -1,0 +1,101 @@
+"""Bundles for an architecture: what the manifest says of each kernel, and where they do not run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MAIN = "from netwright.cli.main import main; main()"
+
+
+def netwright(*words: str, interpret: str | None = None) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own: one that interprets cannot compile."""
+    kept = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment = {**kept, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each), "COLUMNS": "200"}
+    if interpret is not None:
+        environment["TRITON_INTERPRET"] = interpret
+    return subprocess.run([sys.executable, "-c", MAIN, *words], env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A bundle for sm_90, made where kernels would be interpreted."""
+    folder = tmp_path_factory.mktemp("made") / "bundle"
+    done = netwright("compile", "zoo:lenet5", "-t", "triton", "--device", "sm_90", "-o", str(folder), interpret="1")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["kernel", "registers", "shared", "spills", "warps", "stages"] in rows
+    assert any(row[:1] == ["main"] for row in rows), "the launches of the entry"
+    assert "kernels for sm_90" in done.stdout
+    return folder
+
+
+def test_the_manifest_lists_each_kernel(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    facts = manifest["backend"]
+    assert manifest["device"] == facts["device"] == "sm_90"
+    assert facts["launches"]["main"]["kernels"] == len(facts["kernels"])
+    text = (folder / "model.py").read_text()
+    for name, kernel in facts["kernels"].items():
+        assert f"def {name}(" in text
+        assert 0 < kernel["registers"] <= 255 and kernel["shared_bytes"] <= 232448 and kernel["spill_bytes"] >= 0
+        assert kernel["warps"] in (1, 2, 4, 8, 16) and kernel["stages"] >= 0 and kernel["architecture"] == "sm_90"
+        data = (folder / kernel["file"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == kernel["sha256"] == manifest["files"][kernel["file"]]["sha256"]
+
+
+def test_the_same_bytes_again(folder, tmp_path):
+    done = netwright("compile", "zoo:lenet5", "-t", "triton", "--device", "sm_90", "-o", str(tmp_path / "b"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["backend"]["kernels"]
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert names == sorted(
+        str(path.relative_to(tmp_path / "b")) for path in (tmp_path / "b").rglob("*") if path.is_file()
+    )
+    for name in names:
+        assert (folder / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def refused(*words: str, interpret: str | None = None) -> str:
+    """The one message of a command that fails."""
+    done = netwright(*words, interpret=interpret)
+    assert done.returncode == 1
+    assert done.stdout == "" and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done.stderr.strip()
+
+
+def test_a_bundle_for_a_gpu_that_is_not_here(folder):
+    said = refused("run", str(folder), "-i", "image=random")
+    assert said.startswith("error: this bundle is for sm_90 (H100, H200): ") and "interpreter" in said
+    said = refused("run", str(folder), "-i", "image=random", interpret="1")
+    assert "TRITON_INTERPRET is set" in said
+
+
+def test_no_gpu_is_never_another_device(tmp_path):
+    said = refused("run", "zoo:xor_mlp", "-t", "triton", "-i", "x=random")
+    assert said.startswith("error: device cuda: ")
+    said = refused("run", "zoo:xor_mlp", "-t", "triton", "--device", "cuda:1", "-i", "x=random", interpret="1")
+    assert "TRITON_INTERPRET is set" in said
+
+
+def test_the_interpreter_by_name_and_by_the_environment(tmp_path):
+    found = []
+    for words, interpret in ((("--device", "interpreter"), None), ((), "1")):
+        done = netwright(
+            "run", "zoo:xor_mlp", "-t", "triton", *words, "-i", "x=[[0, 1]]", "--json", interpret=interpret
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout)["outputs"])
+    assert found[0] == found[1]
+
+
+def test_an_unknown_device(tmp_path):
+    said = refused("compile", "zoo:xor_mlp", "-t", "triton", "--device", "sm_91", "-o", str(tmp_path / "b"))
+    assert said.startswith("error: target triton has no device 'sm_91'; the nearest is sm_90 (cuda, ")
+    assert not (tmp_path / "b").exists()
