@@ -1,0 +1,42 @@
+"""The benchmark of passes: its graphs are what they say, its fit is right, and no pass forgets a node."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from netwright.benchmarks import passes
+from netwright.benchmarks.large_graphs import KINDS
+from netwright.compiler.ir.verify import verify
+from netwright.compiler.packing import largest_live, pack
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_graphs_have_about_as_many_nodes_as_asked_for(kind: str) -> None:
+    small, large = (KINDS[kind](nodes) for nodes in (200, 400))
+    verify(small)
+    counts = [len(program.entries["main"].graph.nodes) for program in (small, large)]
+    assert 180 <= counts[0] <= 260 and 1.9 <= counts[1] / counts[0] <= 2.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_pass_is_timed(kind: str) -> None:
+    times, left = passes.measure(KINDS[kind](60), "numpy")
+    assert {"simplify", "fuse", "schedule", passes.PACK} <= set(times) and left > 0
+    assert all(seconds >= 0 for seconds in times.values())
+
+
+def test_rows_are_the_lives_of_values() -> None:
+    rows = passes.rows(KINDS["wide"](60))
+    assert all(first <= last and size > 0 for first, last, size in rows)
+    assert pack(rows)[1] >= largest_live(rows) > 0
+
+
+def test_growth_is_the_exponent() -> None:
+    assert passes.growth({size: 3e-6 * size for size in passes.SIZES}) == pytest.approx(1)
+    assert passes.growth({size: 1e-9 * size**2 for size in passes.SIZES}) == pytest.approx(2)
+    assert 1.05 < passes.bound(passes.SIZES) < 1.2
+    assert passes.line("a", {10: 0.001, 100: 0.1}) == ["a", "0.001", "0.100", "2.00"]
+    assert passes.line("a", {10: 0.001, 100: 0.01})[-1] == "(1.00)"
+    assert math.isfinite(passes.growth({10: 0.0, 100: 0.0}))
