@@ -57,10 +57,10 @@ def chain(nodes: int) -> Program:
 
 
 def wide(nodes: int) -> Program:
-    """Branches of five nodes side by side, which all read one value; a tree of sums brings them together."""
+    """Branches side by side, of seven nodes with their numbers, which all read one value; a tree of sums joins them."""
     net = Net(64)
     ends = []
-    for branch in range(nodes // 6):
+    for branch in range(nodes // 8):
         y = fn.tanh(net.x * fn.exp(net.x * float(branch)))
         ends.append(fn.reduce_max(y, 1, keep=True) if len(ends) % 2 else fn.sin(y))
     while len(ends) > 1:
