@@ -57,7 +57,7 @@ class Form:
 
     def stores_as(self, other: Form) -> bool:
         """Whether the elements of the same tensor stand in the same places in both forms."""
-        return self._core() == other._core()
+        return self == other or self._core() == other._core()
 
     def _core(self) -> tuple[tuple[int, int, AnyDim], ...]:
         """What is stored, without parts of size 1."""

@@ -13,6 +13,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from ..ir.dims import AnyDim, substitute, symbols
 from ..ir.graph import Builder, Graph, Node, Value
@@ -243,8 +244,8 @@ class _Plan:
 
     def own_costs(self, node: Node) -> tuple[float, float]:
         """What a node costs as it is, and as its variant, with what the variant converts for itself."""
-        natural, other = self.costs.of_node(_nominal(node)) or (0.0, 0.0)
         variant = self.variants[node]
+        natural, other = self.costs.of_node(_nominal(node)) or (0.0, 0.0)
         other = other if variant.turned else natural
         if isinstance(node.op, Transpose) and not Form.permuted(node.inputs[0].type.shape, node.op.axes).is_free:
             natural += self.price(node.output.type)
@@ -263,6 +264,7 @@ def _nominal_size(size: AnyDim) -> int:
     return max(found, 1)
 
 
+@lru_cache(maxsize=4096)
 def _nominal_type(type: TensorType) -> TensorType:
     return type if type.is_static else type.with_shape(tuple(map(_nominal_size, type.shape)))
 
