@@ -157,15 +157,16 @@ def write_bundle(model: Model, folder: Path, build: Build, weights: Weights) -> 
     compiled = compile_program(model, build, weights)
     with paused():
         emission = compiled.backend.emit(compiled.program, compiled.weights, build.options)
-    if not build.weights:
-        if compiled.program.used_tensors() and not emission.weights_file:
+    without = not build.weights and bool(compiled.program.used_tensors())
+    if without:
+        if not emission.weights_file:
             raise BackendError(f"target {compiled.backend.name} writes weights into its own files; it needs them")
         emission = replace(emission, weights_file=False)
     manifest: dict[str, Any] = {
         "name": model.name,
         "target": compiled.backend.name,
         "netwright": VERSION,
-        "weights": weights.label() if build.weights else NO_WEIGHTS,
+        "weights": NO_WEIGHTS if without else weights.label(),
         "signature": signature.to_json(compiled.program),
         "backend": dict(emission.metadata),
     }

@@ -43,8 +43,9 @@ def shard(program: Program, context: Context) -> Program:
 
 @dataclass(slots=True)
 class _Tree:
-    """Placements by label, a level for each name in it."""
+    """Placements by label, a level for each name in it. ``label`` is the whole of it."""
 
+    label: str = ""
     here: Placement | None = None
     below: dict[str, _Tree] = field(default_factory=dict)
 
@@ -54,7 +55,7 @@ class _Tree:
         for label, placement in placed.items():
             at = root
             for name in label.split("."):
-                at = at.below.setdefault(name, cls())
+                at = at.below.setdefault(name, cls(f"{at.label}.{name}" if at.label else name))
             at.here = placement
         return root
 
@@ -122,14 +123,14 @@ class _Spreader:
             node = self.inside(original, tree)
             label = node.loc.label if node.loc is not None else ""
             found = tree.at(label) if last.get(label) is original else None
-            placement = found.here if found is not None else None
-            if placement is None:
+            if found is None or found.here is None:
                 nodes.append(node)
                 continue
+            placement = found.here
             wanted = self.wanted(node, placement)
             fresh = {value: Value(value.type) for value in wanted}
             nodes.append(replace(node, outputs=tuple(fresh.get(value, value) for value in node.outputs)))
-            nodes += [self.constraint(label, fresh[value], value, placement, node.loc) for value in wanted]
+            nodes += [self.constraint(found.label, fresh[value], value, placement, node.loc) for value in wanted]
         return Graph(graph.inputs, tuple(nodes), graph.outputs)
 
     def inside(self, node: Node, tree: _Tree) -> Node:

@@ -38,6 +38,8 @@ _ENVIRONMENT = {
     "TPU_LOG_DIR": "disabled",
     "TPU_MIN_LOG_LEVEL": "3",
     "TPU_STDERR_LOG_LEVEL": "3",
+    # It compiles only: another process that does so, or that uses a TPU, is not in the way.
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "PYTHONHASHSEED": "0",
 }
 
@@ -162,7 +164,7 @@ def _answers(folder: Path, topology: Topology, report: Report | None, entries: l
         place = f"compiling for {topology.device}"
         try:
             for line in process.stdout:
-                answer = json.loads(line)
+                answer = _parsed(line)
                 if "problem" in answer:
                     raise BackendError(_problem(answer, topology, place))
                 if "begin" in answer:
@@ -181,9 +183,22 @@ def _answers(folder: Path, topology: Topology, report: Report | None, entries: l
             process.stdout.close()
 
 
+def _parsed(line: str) -> dict[str, Any]:
+    """An answer. Raises `BackendError` for a line that is none."""
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise BackendError(f"the compiler's process said {line.strip()[:80]!r}, which is no answer")
+    return answer
+
+
 def _problem(answer: Mapping[str, Any], topology: Topology, place: str) -> str:
     said = " ".join(str(answer["problem"]).split())
     said = said if len(said) <= _LONGEST else said[: _LONGEST - 2] + ".."
+    if answer["kind"] == "topology" and "INVALID_ARGUMENT" not in said:
+        return f"libtpu cannot describe {topology.name}: {said}"
     if answer["kind"] == "topology":
         return f"libtpu knows no topology {topology.name}: {suggestion(topology)} ({said})"
     if answer["kind"] == "mesh":
