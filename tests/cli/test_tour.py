@@ -14,8 +14,9 @@ from .conftest import Cli
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the small network."""
+    """Only the small network, and no GPU."""
     monkeypatch.setattr(tour, "STOPS", tour.STOPS[:1])
+    monkeypatch.setattr(type(registry.get("triton")), "unready", lambda backend: "no GPU")
 
 
 @pytest.mark.usefixtures("short")
