@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from netwright.backends.triton import TritonBackend
 from netwright.compiler.ir import Builder, Dim, DType, TensorType, symbol
@@ -17,8 +18,7 @@ from netwright.compiler.ops.tensor import Tensor, apply
 from ..comparing import TOLERANCE
 from ..programs import build, entry_of, graph_of, legal, program_of, run
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("triton")
+pytestmark = pytest.mark.usefixtures("interpreter")
 BACKEND = TritonBackend()
 OPTIONAL = (("start", DType.INT64), ("mask", DType.BOOL), ("bias", None))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from netwright.backends.triton import TritonBackend
 from netwright.compiler.ir import Builder, DType, State, TensorType, symbol
@@ -18,8 +19,7 @@ from netwright.compiler.ops.tensor import Tensor, apply, constant, elementwise
 from ..comparing import close
 from ..programs import build, entry_of, graph_of, program_of, run
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("triton")
+pytestmark = pytest.mark.usefixtures("interpreter")
 BACKEND = TritonBackend()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from netwright.backends.triton import TritonBackend
 from netwright.compiler.ir import DType, Op, TensorType, symbol
@@ -19,8 +20,7 @@ from netwright.compiler.ops.tensor import Tensor, apply
 
 from ..programs import build, entry_of, graph_of, program_of, run
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("triton")
+pytestmark = pytest.mark.usefixtures("interpreter")
 BACKEND = TritonBackend()
 WORDS = (-7, 42, 2**40 + 3)
 
