@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from ..compiler.fusion import Fusion
-from ..compiler.ir import Node, Program, TensorType
+from ..compiler.ir import DType, Node, Program, TensorType
 
 API_VERSION = 1
 
@@ -69,6 +69,15 @@ class Table:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class TensorFacts:
+    """What is checked of a tensor that is no array. ``limits`` finds its least and its largest value."""
+
+    dtype: DType
+    shape: tuple[int, ...]
+    limits: Callable[[], tuple[float, float]]
+
+
 class Runtime(ABC):
     """A loaded bundle. Thread-safe. Inputs are checked by the caller, sizes bound, states passed in and out."""
 
@@ -80,8 +89,17 @@ class Runtime(ABC):
 
         ``inputs`` by name, in the declared dtypes; ``states`` the current value of each state the entry reads or
         updates; ``sizes`` the value of each symbol. Returns the outputs and the new states, by name. A runtime may
-        update states in place and return the same arrays.
+        update states in place and return the same arrays. Where it takes tensors of its own (see `tensor`), inputs
+        and states may be such, and outputs and new states, too.
         """
+
+    def tensor(self, value: Any) -> TensorFacts | None:
+        """The facts of a value that this runtime takes as it is beside arrays; None for everything else."""
+        return None
+
+    def array(self, value: Any) -> np.ndarray:
+        """A copy of an array, or of a tensor of its own, as an array."""
+        return np.array(value)
 
 
 @dataclass(frozen=True, slots=True)

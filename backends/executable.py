@@ -60,7 +60,7 @@ class Executable:
         except (KeyError, signature.SignatureError) as error:
             raise bundle.BundleError(f"{folder}: the manifest's signature cannot be read: {error}") from error
         self.runtime: Runtime = backend.load(replace(loaded, report=report))
-        self._states: dict[str, np.ndarray] = {}
+        self._states: dict[str, Any] = {}
         self._state_sizes: dict[str, int] = {}
         self._bound: dict[Any, Mapping[str, int]] = {}
         if owns_folder:
@@ -77,20 +77,20 @@ class Executable:
     def entries(self) -> tuple[str, ...]:
         return tuple(self.signature.entries)
 
-    def __call__(self, **inputs: Any) -> dict[str, np.ndarray]:
+    def __call__(self, **inputs: Any) -> dict[str, Any]:
         """Run the entry `main`. See `run`."""
         return self.run("main", **inputs)
 
-    def run(self, entry: str = "main", /, **inputs: Any) -> dict[str, np.ndarray]:
+    def run(self, entry: str = "main", /, **inputs: Any) -> dict[str, Any]:
         """Run an entry on arrays (or what NumPy makes arrays of). Returns its outputs by name.
 
-        Raises `InputError` for inputs that do not fit the signature.
+        Target triton takes torch tensors as they are; given any, its outputs are tensors on the device. Raises `InputError` for inputs that do not fit the signature.
         """
         if entry not in self.signature.entries:
             raise InputError(f"no entry is called {entry!r}{_near(entry, self.entries)}")
         promised = self.signature.entries[entry]
-        arrays = _check_inputs(promised, inputs)
-        sizes = self._sizes(promised, {name: array.shape for name, array in arrays.items()})
+        arrays = _check_inputs(promised, inputs, self.runtime)
+        sizes = self._sizes(promised, {name: tuple(array.shape) for name, array in arrays.items()})
         names = tuple(dict.fromkeys((*promised.states, *promised.updates)))
         states = self._current(names, sizes)
         outputs, updated = self.runtime.call(entry, arrays, states, sizes)
@@ -114,20 +114,22 @@ class Executable:
     @property
     def states(self) -> dict[str, np.ndarray]:
         """Copies of the current values of the states used so far."""
-        return {name: np.array(value) for name, value in self._states.items()}
+        return {name: self.runtime.array(value) for name, value in self._states.items()}
 
     def save(self, folder: str | Path) -> None:
         """Copy the bundle to ``folder`` (written aside, then renamed). Raises `BundleError`."""
         bundle.copy(self.folder, Path(folder))
 
-    def _current(self, names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    def _current(self, names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, Any]:
         """The value of each state; those that are not there yet are made, all of them or none."""
         types = {name: self.signature.states[name] for name in names}
         known = {**self._state_sizes, **sizes}
         shapes = {name: _numbers(type.shape, known) for name, (type, _) in types.items()}
         for name in names:
-            if name in self._states and self._states[name].shape != shapes[name]:
-                raise InputError(f"state {name} has the shape {self._states[name].shape}; reset() before other sizes")
+            if name in self._states and tuple(self._states[name].shape) != shapes[name]:
+                raise InputError(
+                    f"state {name} has the shape {tuple(self._states[name].shape)}; reset() before other sizes"
+                )
         fresh = {
             name: np.full(shapes[name], initial, type.dtype.numpy)
             for name, (type, initial) in types.items()
@@ -145,32 +147,49 @@ def _near(word: str, choices: Sequence[str]) -> str:
     return f"; did you mean {close[0]!r}? ({listed})" if close else f" (there are: {listed})"
 
 
-def _check_inputs(promised: signature.EntrySignature, given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _check_inputs(promised: signature.EntrySignature, given: Mapping[str, Any], runtime: Runtime) -> dict[str, Any]:
     names = [field.name for field in promised.inputs]
     for name in given:
         if name not in names:
             raise InputError(f"no input is called {name!r}{_near(name, names)}")
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for field in promised.inputs:
         if field.name not in given:
             raise InputError(f"input {field.name!r} ({field.type}) is missing")
-        try:
-            array = np.asarray(given[field.name])
-        except (TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"input {field.name!r} is no array: {error}") from error
-        wanted = field.type.dtype
-        if array.dtype != wanted.numpy:
-            if not _converts(array.dtype, wanted.kind):
-                raise InputError(f"input {field.name!r} is {array.dtype}, not {wanted}")
-            array = _converted(field.name, array, wanted)
-        _check_rank(field, array.shape)
-        if field.range is not None and array.size:
-            low, high = field.range
-            least, most = array.min(), array.max()
-            if not (low <= least and most <= high):
-                raise InputError(f"input {field.name!r} must lie from {low} to {high}; found {least} to {most}")
-        arrays[field.name] = array
+        facts = runtime.tensor(given[field.name])
+        arrays[field.name] = _array(field, given[field.name]) if facts is None else given[field.name]
+        if facts is None:
+            continue
+        if facts.dtype is not field.type.dtype:
+            raise InputError(f"input {field.name!r} is {facts.dtype}, not {field.type.dtype}")
+        _check_rank(field, facts.shape)
+        if field.range is not None and 0 not in facts.shape:
+            _check_limits(field, *facts.limits())
     return arrays
+
+
+def _array(field: signature.Field, given: Any) -> np.ndarray:
+    """What NumPy makes of an input, in the dtype and within the range that it must have. Raises `InputError`."""
+    try:
+        array = np.asarray(given)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"input {field.name!r} is no array: {error}") from error
+    wanted = field.type.dtype
+    if array.dtype != wanted.numpy:
+        if not _converts(array.dtype, wanted.kind):
+            raise InputError(f"input {field.name!r} is {array.dtype}, not {wanted}")
+        array = _converted(field.name, array, wanted)
+    _check_rank(field, array.shape)
+    if field.range is not None and array.size:
+        _check_limits(field, array.min(), array.max())
+    return array
+
+
+def _check_limits(field: signature.Field, least: Any, most: Any) -> None:
+    assert field.range is not None
+    low, high = field.range
+    if not (low <= least and most <= high):
+        raise InputError(f"input {field.name!r} must lie from {low} to {high}; found {least} to {most}")
 
 
 def _converts(dtype: np.dtype, kind: str) -> bool:

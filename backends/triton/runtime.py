@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...compiler.ir import DType
-from ..api import BackendError, Loaded, Report, Runtime
+from ..api import BackendError, Loaded, Report, Runtime, TensorFacts
 from . import toolchain, tuning
 from .emit import MODULE
 from .graphs import Graphs
@@ -21,6 +21,9 @@ from .memory import Arenas, Tensors
 from .module import EntryFacts, Module, read
 from .sources import asks_device, kernel_sources
 from .tuning_cache import Cache
+
+
+DTYPES = tuple(dtype.value for dtype in DType)
 
 
 class TritonRuntime(Runtime):
@@ -97,6 +100,23 @@ class TritonRuntime(Runtime):
         if as_arrays:
             made = {name: self.tensors.array(tensor) for name, tensor in made.items()}
         return made, {name: self._kept(states[name], held[name]) for name in facts.updates}
+
+    def tensor(self, value: Any) -> TensorFacts | None:
+        if not isinstance(value, self.tensors.torch.Tensor):
+            return None
+        name = str(value.dtype).removeprefix("torch.")
+        if name not in DTYPES:
+            raise BackendError(f"a tensor of {name} is no input; dtypes are {', '.join(DTYPES)}")
+
+        def limits() -> tuple[float, float]:
+            least, most = self.tensors.torch.aminmax(value.detach())
+            return least.item(), most.item()
+
+        return TensorFacts(DType(name), tuple(value.shape), limits)
+
+    def array(self, value: Any) -> np.ndarray:
+        is_tensor = isinstance(value, self.tensors.torch.Tensor)
+        return np.array(self.tensors.array(value) if is_tensor else value)
 
     def _state(self, value: Any) -> Any:
         """A state on the device; in the interpreter, in the very memory of the array."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...compiler.ir import AnyDim, Dim
-from ...compiler.ir.dims import Extreme, FloorDiv, Symbol
+from ...compiler.ir.dims import Extreme, FloorDiv, Symbol, bounds, decide
 from ..source import origin
 from .arrays import Array, Buffer
 from .kernel import WIDE, Config, Kernel, Launch, Tiles
@@ -59,11 +59,11 @@ class Writer:
     def launch(self, launch: Launch) -> str:
         """``run(kernel, arguments, grid)``; the grid is a function of the config's constants."""
         given = tuple_text(self.piece(each) for each in launch.arguments)
-        grid = tuple_text("*".join(map(self._extent, axis)) or "1" for axis in launch.grid)
+        grid = tuple_text(" * ".join(self._extent(each) for each in axis if each != 1) or "1" for axis in launch.grid)
         text = f"run({launch.kernel.name}, {given}, lambda c: {grid}"
         if WIDE in launch.kernel.special:
-            sizes = ", ".join(dict.fromkeys(map(self.size, launch.extents)))
-            text += f", max({sizes}, 0) >= 2**31"
+            sizes = [self.size(each) for each in _largest(launch.extents)]
+            text += f", {sizes[0]} >= 2**31" if len(sizes) == 1 else f", max({', '.join(sizes)}) >= 2**31"
         return text + ")"
 
     def _extent(self, extent: AnyDim | Tiles | str) -> str:
@@ -91,6 +91,17 @@ class Writer:
                 yield indent + (self.launch(item.work) if isinstance(item.work, Launch) else self.line(item.work))
         if empty and (block.header or not indent):
             yield indent + "pass"
+
+
+def _largest(extents: Sequence[AnyDim]) -> list[AnyDim]:
+    """Those that some other is not certainly as large as; what is always short is left out, if anything is left."""
+    found: list[AnyDim] = []
+    for extent in dict.fromkeys(extents):
+        if any(decide(other, ">=", extent) for other in found):
+            continue
+        found = [other for other in found if not decide(extent, ">=", other)] + [extent]
+    long = [extent for extent in found if bounds(extent)[1] >= 2**31]
+    return long or found
 
 
 def kernel_facts(kernel: Kernel) -> list[str]:
