@@ -332,6 +332,8 @@ class _Rewriter:
     def note(self, value: Value, form: Form, reader: Node | None, what: str) -> None:
         if form.is_free:
             return
-        cost = "once" if value in self.plan.given else f"cost {self.plan.price(value.type):.4g}"
         loc = reader.loc if reader is not None else None
-        self.plan.context.rewritten("layout", what, loc, cost)
+        if value in self.plan.given:
+            self.plan.context.rewritten("layout", "weights in another order", loc, "converted once")
+        else:
+            self.plan.context.rewritten("layout", what, loc, f"cost {self.plan.price(value.type):.4g}")
