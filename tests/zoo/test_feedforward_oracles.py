@@ -38,6 +38,26 @@ def test_layers_in_a_row(tmp_path: Path, name: str, net: nn.Module, args: dict[s
     assert error(Reference(name, path, **args)(x=x)["y"], net(torch.tensor(x).double())) < EXACT
 
 
+def test_ann(tmp_path: Path) -> None:
+    net = randomize(nn.Linear(4, 3))
+    reference = Reference("ann", save(net, tmp_path / "w.safetensors"))
+    x = random_floats(5, 4)
+    assert error(reference(x=x)["y"], net(torch.tensor(x).double()).softmax(-1)) < EXACT
+
+
+@pytest.mark.parametrize("function", ["gaussian", "multiquadric"])
+def test_rbf(tmp_path: Path, function: str) -> None:
+    """Broomhead, Lowe (1988): a sum of functions of the distances from the centres."""
+    x, centers, out = random_floats(5, 2), random_floats(7, 2, seed=1), random_floats(1, 7, seed=2)
+    widths, bias = np.abs(random_floats(7, seed=3)) + 0.5, random_floats(1, seed=4)
+    state = {"hidden.centers": centers, "hidden.widths": widths, "out.weight": out, "out.bias": bias}
+    save_file({key: value.astype(np.float32) for key, value in state.items()}, tmp_path / "w.safetensors")
+    distance = np.sqrt(((x[:, None] - centers) ** 2).sum(-1))
+    kept = np.exp(-(distance**2) / (2 * widths**2)) if function == "gaussian" else np.sqrt(distance**2 + widths**2)
+    got = Reference("rbf", tmp_path / "w.safetensors", units=7, function=function)(x=x)["y"]
+    assert error(got, kept @ out.T + bias) < 1e-6  # the file holds float32
+
+
 def test_ffnn(tmp_path: Path) -> None:
     """The network that is written out by hand: two hidden units, six weights, no bias."""
     np.random.seed(0)

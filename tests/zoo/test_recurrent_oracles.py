@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from .running import EXACT, Reference, error, random_floats, random_ids, randomize, save
+from .running import EXACT, Reference, error, random_floats, random_ids, randomize, save, save_state
 from .sequence_oracles import RnnSearch, Sutskever
 
 CELLS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -105,3 +105,49 @@ def test_seq2seq_attention(tmp_path: Path) -> None:
     for at, length in enumerate(lengths):
         alone = net(torch.tensor(source[at : at + 1, :length]), torch.tensor(target[at : at + 1]))
         assert error(got[at : at + 1], alone) < EXACT
+
+
+def frnn(tmp_path: Path, net: nn.RNN) -> Path:
+    """torch's one-layer network under the names of ours."""
+    state = {f"cell.{key.removesuffix('_l0')}": value for key, value in net.state_dict().items()}
+    return save_state(state, tmp_path / "w.safetensors")
+
+
+def test_frnn(tmp_path: Path) -> None:
+    """All connections is Elman's network; a mask of zeros cuts them."""
+    net = randomize(nn.RNN(8, 16, batch_first=True))
+    x, mask = random_floats(3, 5, 8), (random_floats(16, 16) > 0).astype(np.float32)
+    path = frnn(tmp_path, net)
+    wanted, last = net(torch.tensor(x).double())
+    got = Reference("frnn", path)(x=x)
+    assert error(got["y"], wanted) < EXACT
+    assert error(got["state"], last[0]) < EXACT
+    with torch.no_grad():
+        net.weight_hh_l0 *= torch.tensor(mask)
+    wanted, _ = net(torch.tensor(x).double())
+    assert error(Reference("frnn", path, ("mask",))(x=x, mask=mask)["y"], wanted) < EXACT
+
+
+def test_frnn_as_a_stack(tmp_path: Path) -> None:
+    """Two layers are one network whose mask lets the first feed the second, a step later."""
+    weights = {name: random_floats(6, 6, seed=at) for at, name in enumerate(("first", "up", "second"))}
+    whole = np.zeros((12, 12), np.float32)
+    whole[:6, :6], whole[6:, :6], whole[6:, 6:] = weights["first"], weights["up"], weights["second"]
+    given = np.zeros((12, 8), np.float32)
+    given[:6] = random_floats(6, 8, seed=9)
+    state = {
+        "cell.weight_hh": whole,
+        "cell.weight_ih": given,
+        "cell.bias_ih": np.zeros(12),
+        "cell.bias_hh": np.zeros(12),
+    }
+    tensors = {key: torch.tensor(value) for key, value in state.items()}
+    path = save_state(tensors, tmp_path / "w.safetensors")
+    x = random_floats(2, 5, 8)
+    got = Reference("frnn", path, units=12, read=12)(x=x)["y"]
+    low = high = np.zeros((2, 6))
+    for at in range(5):
+        high = np.tanh(low @ weights["up"].T + high @ weights["second"].T)
+        low = np.tanh(x[:, at] @ given[:6].T + low @ weights["first"].T)
+        assert error(got[:, at, :6], low) < 1e-6
+        assert error(got[:, at, 6:], high) < 1e-6
