@@ -18,7 +18,7 @@ from ....compiler.ir.dims import ceildiv, decide, product
 from ..arrays import Array
 from ..kernel import Draft
 from .gemm import Product, Stored, tile_order
-from .index import coordinates, offset, scaled, total
+from .index import coordinates, offset, scaled, tiled, total
 from .multiply import Multiply
 
 FEW = 16
@@ -187,11 +187,11 @@ def write_points(draft: Draft, work: Windows) -> list[str]:
         else:
             starts.append(_phase(draft, line, k, phases[k]))
         names.append(f"point{k}")
-    x_terms = [scaled(draft, "image", work.image), *(scaled(draft, f"at{k}", line.x) for k, line in enumerate(lines))]
-    x_terms += [scaled(draft, group, work.channels * work.x_channel), draft.size(work.x.offset)]
-    draft.add(f"x_at = {total((draft.pointer(work.x), *x_terms))}")
+    x_terms = [tiled([scaled(draft, f"at{k}", line.x) for k, line in enumerate(lines)], "row")]
+    x_terms += [scaled(draft, "image", work.image), scaled(draft, group, work.channels * work.x_channel)]
+    draft.add(f"x_at = {total((draft.pointer(work.x), draft.size(work.x.offset), *x_terms))}")
     draft.add(f"channel = {'column' if work.single else total((scaled(draft, group, work.filters), 'column'))}")
-    w_terms = (scaled(draft, "channel", work.w_filter), *starts, draft.size(work.w.offset))
+    w_terms = (tiled((scaled(draft, "channel", work.w_filter),), "column"), *starts, draft.size(work.w.offset))
     draft.add(f"w_at = {total((draft.pointer(work.w), *w_terms))}")
     return names
 

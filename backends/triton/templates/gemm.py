@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from ....compiler.ir import AnyDim
 from ....compiler.ir.dims import product
 from ..arrays import Array
+from ..expressions import narrowed
 from ..kernel import Draft
-from .index import offset, total
+from .index import offset, tiled, total
 from .multiply import Multiply
 
 Sizes = tuple[AnyDim, ...]
@@ -132,7 +133,7 @@ def _outside(draft: Draft, work: Product, side: Stored | Computed, sizes: Sizes,
     terms = (
         draft.size(side.array.offset),
         offset(draft, names.batch, work.batch, side.batch),
-        _spread(offset(draft, names.own, sizes, side.own), names.own),
+        tiled((offset(draft, names.own, sizes, side.own),), names.own),
     )
     draft.add(f"{name}_at = {total((draft.pointer(side.array), *terms))}")
 
@@ -140,13 +141,8 @@ def _outside(draft: Draft, work: Product, side: Stored | Computed, sizes: Sizes,
 def _inside(draft: Draft, work: Product, side: Stored | Computed, name: str, names: Names, multiply: Multiply) -> str:
     if isinstance(side, Computed):
         value = side.inside(draft, names)
-        draft.add(f"{name} = tl.where({names.depth_in}, {value}, 0){multiply.narrowed()}")
+        draft.add(f"{name} = {narrowed(draft, f'tl.where({names.depth_in}, {value}, 0)', multiply.dtype)}")
     else:
-        where = total((f"{name}_at", _spread(offset(draft, names.depth, work.depth, side.depth), names.depth)))
+        where = total((f"{name}_at", tiled((offset(draft, names.depth, work.depth, side.depth),), names.depth)))
         draft.add(f"{name} = tl.load({where}, mask={name}_in, other=0)")
     return name
-
-
-def _spread(text: str, index: str) -> str:
-    """An offset with the axis of its index, even if that moves nothing: a pointer must be as wide as its mask."""
-    return f"{index} * 0" if text == "0" else text

@@ -54,6 +54,12 @@ def scaled(draft: Draft, text: str, stride: AnyDim) -> str:
     return text if stride == 1 else f"{text} * {draft.size(stride)}"
 
 
+def tiled(terms: Iterable[str], index: str) -> str:
+    """As `total`, but of the shape of ``index`` even where no term moves: a masked load takes no lone pointer."""
+    text = total(terms)
+    return f"{index} * 0" if text == "0" else text
+
+
 def total(terms: Iterable[str]) -> str:
     """The sum of terms, without those that are "0"."""
     return " + ".join(term for term in terms if term != "0") or "0"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ....compiler.ir import DType
-from ..expressions import NAMES, register
+from ..expressions import NAMES, narrowed, register
 from ..kernel import INTERPRETED, Draft
 from .tiles import CORES, DOUBLES, LANES, WHOLE, Shape
 
@@ -48,10 +48,6 @@ class Multiply:
         """The accumulator before the first step."""
         return f"tl.zeros((BLOCK_M, BLOCK_N), {NAMES[self.sums]})"
 
-    def narrowed(self) -> str:
-        """What brings a computed operand from the dtype of registers to its own."""
-        return f".to({NAMES[self.dtype]})" if self.dtype.is_half else ""
-
     def write(self, draft: Draft, left: str, right: str) -> None:
         """Add the product of two tiles, [BLOCK_M, BLOCK_K] and [BLOCK_K, BLOCK_N], to ``acc``."""
         if not self.dtype.is_float:
@@ -64,7 +60,7 @@ class Multiply:
             draft.add(f"acc += tl.dot({left}, {right}, out_dtype=tl.float64)")
             return
         if self.dtype is DType.FLOAT32 and self.precision == "bf16":
-            draft.add(*(f"{name} = {name}.to(tl.bfloat16)" for name in (left, right)))
+            draft.add(*(f"{name} = {narrowed(draft, name, DType.BFLOAT16)}" for name in (left, right)))
         if self.dtype.is_half or self.precision == "bf16":
             # The interpreter multiplies 16-bit floats as whole numbers.
             draft.special.add(INTERPRETED)

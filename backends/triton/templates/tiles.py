@@ -95,7 +95,7 @@ def choose(
     m, n, k, count = nominal(rows), nominal(columns), max(nominal(depth), 1), nominal(batch)
     timed = []
     for place, (tall, broad, deep, warps, stages, share) in enumerate(shapes):
-        deep = max(16, min(deep, power(k)))
+        deep = max(16, min(deep * 2 // max(2, bytes) if shapes is CORES else deep, power(k)))
         programs = -(-m // tall) * -(-n // broad) * count
         waves = -(-programs // PROCESSORS)
         steps = -(-k // deep) * deep

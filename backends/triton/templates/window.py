@@ -18,7 +18,7 @@ from ..arrays import Array
 from ..body import load
 from ..expressions import NAMES, plain, register
 from ..kernel import Config, Draft
-from .index import coordinates, offset, scaled, total
+from .index import coordinates, offset, scaled, tiled, total
 from .tiles import nominal, power
 
 CONSTANTS = ("BLOCK",)
@@ -88,7 +88,8 @@ def _seen(draft: Draft, slide: Slide, x: Array) -> None:
     before: AnyDim = x.offset
     for (low, _), stride in zip(slide.padding, x.strides, strict=True):
         before = before - low * stride
-    draft.add(f"first = {total((offset(draft, 'at', slide.grid, strides), draft.size(before)))}")
+    place = tiled((offset(draft, "at", slide.grid, strides),), "at")
+    draft.add(f"first = {total((place, draft.size(before)))}")
     for axis, text in enumerate(_tiles(draft, slide.grid)):
         if any(slide.over_edges(axis)):
             low = slide.padding[axis][0]
@@ -169,7 +170,7 @@ def write_gradient(draft: Draft, slide: Slide, chosen: Array, dy: Array) -> None
     places = {}
     for array in (chosen, dy):
         terms = [scaled(draft, f"window{axis}", stride) for axis, stride in enumerate(array.strides)]
-        places[array] = total((*terms, draft.size(array.offset)))
+        places[array] = total((tiled(terms, "at"), draft.size(array.offset)))
     draft.add(f"choice = {load(draft, chosen, places[chosen], 'met', '-1')}")
     draft.add(f"share = {load(draft, dy, places[dy], 'met & (choice == tap)')}")
     draft.add("acc += tl.where(choice == tap, share, 0)")

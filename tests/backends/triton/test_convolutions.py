@@ -60,7 +60,7 @@ def convolved(x, w, fields):
     ).numpy()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(convolutions(), st.booleans())
 def test_any_convolution(tmp_path_factory, case, last):
     x_shape, w_shape, fields = case
