@@ -84,7 +84,9 @@ class Executable:
     def run(self, entry: str = "main", /, **inputs: Any) -> dict[str, Any]:
         """Run an entry on arrays (or what NumPy makes arrays of). Returns its outputs by name.
 
-        Target triton takes torch tensors as they are; given any, its outputs are tensors on the device. Raises `InputError` for inputs that do not fit the signature.
+        Target triton takes torch tensors as they are; given any, its outputs are tensors on the device.
+
+        Raises `InputError` for inputs that do not fit the signature.
         """
         if entry not in self.signature.entries:
             raise InputError(f"no entry is called {entry!r}{_near(entry, self.entries)}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...compiler.ir import Node, Program, TensorType
-from ..api import Backend, BackendError, Content, Emission, Loaded, Options, Runtime, Table
+from ..api import Backend, BackendError, Content, Emission, Loaded, Options, Row, Runtime, Table
 from ..source import check_source
 from . import costs, toolchain
 from .capabilities import FUSION, refusal
@@ -51,7 +51,7 @@ class TritonBackend(Backend):
         emitted = emit(program)
         check_source(emitted.text, vocabulary())
         files: dict[str, Content] = {MODULE: emitted.text.encode()}
-        metadata: dict[str, Any] = {"launches": account(emitted.blocks)}
+        metadata: dict[str, Any] = {"launches": account({name: plan.block for name, plan in emitted.plans.items()})}
         if options.device is not None:
             metadata["device"] = device.name
         if device.kind == "offline":
@@ -59,6 +59,9 @@ class TritonBackend(Backend):
             files |= {cubin.file: cubin.data for cubin in made}
             metadata["kernels"] = {cubin.job.kernel.name: cubin.to_json() for cubin in made}
         return Emission(files, metadata=metadata)
+
+    def buffers(self, program: Program, sizes: Mapping[str, int]) -> Mapping[str, Sequence[Row]]:
+        return {name: plan.bytes(sizes) for name, plan in emit(program).plans.items()}
 
     def describe(self, manifest: Mapping[str, Any]) -> Sequence[Table]:
         return describe(manifest)

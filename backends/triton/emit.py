@@ -11,7 +11,7 @@ from .arrays import Array, Kind, new
 from .helpers import sources
 from .kernel import Kernel
 from .lower import LOWERINGS, TEMPLATES
-from .plan import Block, Plan, plan
+from .plan import Plan, plan
 from .scope import Scope, Shared
 from .templates.carry import hand_on
 from .text import Writer, kernel_facts, tuple_text
@@ -21,11 +21,11 @@ MODULE = "model.py"
 
 @dataclass(frozen=True)
 class Emitted:
-    """The module, its kernels in the order of the text, and the planned launches of each entry."""
+    """The module, its kernels in the order of the text, and the plan of each entry."""
 
     text: str
     kernels: tuple[Kernel, ...]
-    blocks: Mapping[str, Block]
+    plans: Mapping[str, Plan]
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,7 @@ def emit(program: Program) -> Emitted:
         *(text for number, each in enumerate(lowered) for text in _functions(number, each)),
         _tables(program, shared, lowered, kernels),
     ]
-    blocks = {each.entry.name: each.plan.block for each in lowered}
-    return Emitted("\n\n\n".join(parts) + "\n", kernels, blocks)
+    return Emitted("\n\n\n".join(parts) + "\n", kernels, {each.entry.name: each.plan for each in lowered})
 
 
 def _header(program: Program) -> str:
@@ -86,7 +85,7 @@ def _lower(program: Program, entry: Entry, shared: Shared, weights: dict[str, Ar
         outputs.append(out)
     hand_on(scope, [held[name] for name in entry.updates], results[len(entry.outputs) :])
     variables = {symbol.name: f"d{index}" for index, symbol in enumerate(entry.symbols)}
-    return _Lowered(entry, plan(scope.block, outputs), Writer(variables), tuple(outputs))
+    return _Lowered(entry, plan(scope.block), Writer(variables), tuple(outputs))
 
 
 def _functions(number: int, lowered: _Lowered) -> list[str]:

@@ -30,12 +30,9 @@ Run = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
 @dataclass(slots=True)
 class _Captured:
-    """``run`` is kept for the memory that it holds: the graph has its addresses."""
-
     graph: Any
     inputs: list[Tensor]
     outputs: list[Tensor]
-    run: Run
     run: Run
     """Kept for the memory that it holds: the graph knows addresses only."""
 

@@ -14,10 +14,11 @@ What is left over is the table of buffers, which are packed into one arena for e
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ...compiler.ir import Dim, Loc
+from ...compiler.ir.dims import substitute
 from .arrays import Array, Buffer, Kind
 from .kernel import Launch
 
@@ -84,10 +85,18 @@ class Plan:
 
     block: Block
     rows: list[tuple[Buffer, int, int]]
-    outputs: list[Buffer]
+
+    def bytes(self, sizes: Mapping[str, int]) -> list[tuple[int, int, int]]:
+        """First use, last use and bytes of each buffer, for these values of all symbols."""
+        found = []
+        for buffer, first, last in self.rows:
+            elements = substitute(buffer.elements, sizes)
+            assert isinstance(elements, int), "a size of a buffer is not known"
+            found.append((first, last, elements * buffer.dtype.bytes))
+        return found
 
 
-def plan(block: Block, outputs: list[Array]) -> Plan:
+def plan(block: Block) -> Plan:
     """Plan the memory of an entry's block in place: statements are removed, buffers merged and numbered."""
     planner = _Planner()
     planner.walk(block, ())
@@ -103,7 +112,7 @@ def plan(block: Block, outputs: list[Array]) -> Plan:
     for index, buffer in enumerate(buffers):
         buffer.index = index
     rows = [(buffer, planner.lives[buffer].first, planner.lives[buffer].last) for buffer in buffers]
-    return Plan(block, rows, [array.buffer.root for array in outputs])
+    return Plan(block, rows)
 
 
 @dataclass(slots=True)

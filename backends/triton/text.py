@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ...compiler.ir import AnyDim, Dim
+from ...compiler.ir import AnyDim
 from ...compiler.ir.dims import Extreme, FloorDiv, Symbol, bounds, decide
 from ..source import origin
 from .arrays import Array, Buffer

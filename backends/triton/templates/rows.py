@@ -38,7 +38,10 @@ def rows(
     columns = frozenset(range(where.parallel, len(where.axes)))
     moving = frozenset(value for value in where.views if where.varies(value) & columns)
     whole = isinstance(steps.columns, int) and steps.columns <= LONGEST
-    body = _Rows(draft, where, region.nodes, inputs, places, strides=steps.strides, tile=Coordinate("r", "rm"), steps=steps, moving=moving)
+    body = _Rows(
+        draft, where, region.nodes, inputs, places, strides=steps.strides, tile=Coordinate("r", "rm"), steps=steps,
+        moving=moving,
+    )  # fmt: skip
     if whole:
         body.open("tl.arange(0, COLUMNS)[None, :]")
         body.store(*outputs.items())
