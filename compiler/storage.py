@@ -16,6 +16,8 @@ from .ir.graph import Graph, Node, Value
 from .ir.op import Access
 from .ir.types import TensorType
 from .nominal import nominal_size
+from .ops.attention import Attention
+from .ops.control import Scan, While
 from .ops.fused import Fused
 from .ops.index import DynamicUpdateSlice, Scatter, ScatterElements
 from .ops.shape import Broadcast, Reshape, Reverse, Slice, Transpose
@@ -41,9 +43,17 @@ def root_values(graph: Graph) -> dict[Value, Value]:
 
 
 def overwritable(node: Node, place: int) -> tuple[int, ...]:
-    """The operands whose memory the result ``place`` may take over while they are read."""
+    """The operands whose memory the result ``place`` may take over while they are read.
+
+    Of attention the queries: a result is written where its own query was read. Of a loop what is carried.
+    """
     if isinstance(node.op, _UPDATES):
         return (0,)
+    if isinstance(node.op, Attention):
+        return (0,) if node.inputs[0].type == node.output.type else ()
+    if isinstance(node.op, (Scan, While)):
+        carry = node.op.constants + place
+        return (carry,) if isinstance(node.op, While) or place < node.op.carries else ()
     if node.regions and not isinstance(node.op, Fused):
         return ()
     result = node.outputs[place].type
@@ -199,7 +209,9 @@ def storage(
         model.made.append(tuple(made))
         model.over.append(tuple(over))
         inner = () if isinstance(node.op, Fused) else node.regions
-        model.extra.append(max((storage(each, measure, each.inputs).peak() for each in inner), default=0))
+        # What a body gives is a result of the loop, and counts there.
+        bodies = (storage(each, measure, each.inputs, outputs=False).peak() for each in inner)
+        model.extra.append(max(bodies, default=0))
     results = [numbers[roots.get(value, value)] for value in graph.outputs]
     for number in results:
         model.kept[number] = True

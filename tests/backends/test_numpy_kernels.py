@@ -221,16 +221,17 @@ def test_attention_in_tiles_of_any_size(
     bias, mask = normal(heads, 1, keys), normal(batch, 1, queries, keys) > -0.5
     mask[1, 0, 3] = False
 
-    def tile(shared: int, group: int, queries: int, keys: int) -> tuple[int, int]:
+    def tile(shared: int, group: int, queries: int, keys: int, width: int) -> tuple[int, int]:
         if group * queries * keys <= budget:
             return min(shared, budget // (group * queries * keys)), queries
         return 1, max(1, budget // (group * keys))
 
     monkeypatch.setattr(attention, "attention_tile", tile)
-    scores = np.empty(attention.attention_scores(shared, heads // shared, queries, keys), np.float32)
+    scores = np.empty(attention.attention_scores(shared, heads // shared, queries, keys, 4 * width), np.float32)
     for start in (None, np.array(2), np.array(50)):
-        out = np.empty((batch, queries, heads * width), np.float32)
-        attention.attention(q, k, v, start, mask, bias, heads, shared, causal, 0.25, scores, out)
+        # In place, as the planner may ask.
+        out = q.copy()
+        attention.attention(out, k, v, start, mask, bias, heads, shared, causal, 0.25, scores, out)
         shape = (batch, queries, heads, width)
         first, second, third = (torch.tensor(x).reshape(*x.shape[:2], -1, width).transpose(1, 2) for x in (q, k, v))
         seen = torch.tensor(mask) & torch.ones(queries, keys, dtype=bool)

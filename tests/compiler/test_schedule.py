@@ -160,7 +160,9 @@ def test_loops_need_what_their_bodies_need() -> None:
         }
         output "y" %2"""
     )
+    # The body's result is the loop's.
     assert storage(graph).run() == [32 + 96 + 4]
+    assert storage(graph, owned=graph.inputs[:1]).run() == [96 + 4]
 
 
 def test_sizes_are_nominal_or_given() -> None:

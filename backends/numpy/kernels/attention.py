@@ -3,17 +3,20 @@
 import numpy as np
 
 
-def attention_tile(shared: int, group: int, queries: int, keys: int) -> tuple[int, int]:
-    """How many heads of keys, and how many queries, to take at once: about 1 MB of scores in float32."""
-    budget = 262144
+def attention_tile(shared: int, group: int, queries: int, keys: int, width: int) -> tuple[int, int]:
+    """How many heads of keys, and how many queries, to take at once.
+
+    About 1 MB of scores in float32, and no more than the queries of one image where that is less.
+    """
+    budget = min(262144, max(16384, queries * width))
     if group * queries * keys <= budget:
         return max(1, min(shared, budget // max(1, group * queries * keys))), queries
     return 1, max(1, budget // (group * keys))
 
 
-def attention_scores(shared: int, group: int, queries: int, keys: int) -> int:
+def attention_scores(shared: int, group: int, queries: int, keys: int, width: int) -> int:
     """The elements of the scores of one tile."""
-    heads, rows = attention_tile(shared, group, queries, keys)
+    heads, rows = attention_tile(shared, group, queries, keys, width)
     return heads * group * rows * keys
 
 
@@ -34,10 +37,11 @@ def attention(
     """softmax(q k^T scale + bias, masked) v for q [N, T, heads d], k [N, S, shared d], v [N, S, shared e].
 
     ``mask`` and ``bias`` broadcast to [N, heads, T, S]. With ``causal`` query t sees the keys up to t (+ ``start``);
-    later ones are not even multiplied. A query that sees no key gives 0.
+    later ones are not even multiplied. A query that sees no key gives 0. ``out`` may be q: each tile is read before it
+    is written.
     """
     batch, queries, keys, group = q.shape[0], q.shape[1], k.shape[1], heads // shared
-    many, rows = attention_tile(shared, group, queries, keys)
+    many, rows = attention_tile(shared, group, queries, keys, q.shape[2])
     split = (batch, queries, shared, group)
     q = q.reshape(*split, q.shape[2] // heads).transpose(0, 2, 3, 1, 4)
     result = out.reshape(*split, out.shape[2] // heads).transpose(0, 2, 3, 1, 4)

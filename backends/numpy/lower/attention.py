@@ -21,12 +21,15 @@ def _attention(
 ) -> Array:
     op = node.op
     assert isinstance(op, Attention)
-    facts = (op.shared, floordiv(op.heads, op.shared), q.shape[1], k.shape[1])
+    facts = (op.shared, floordiv(op.heads, op.shared), q.shape[1], k.shape[1], q.shape[2])
     scores = Buffer(q.dtype, (Computed(scope.kernel("attention_scores"), facts),))
     others = [("None" if array is None else compact(array)) for array in (start, mask, bias)]
     template = f"{scope.kernel('attention')}({{}}, {{}}, {{}}, {{}}, {{}}, {{}}, {op.heads}, {op.shared}, {op.causal}, "
     template += f"{op.scale!r}, {{}}, out={{}})"
-    return scope.fill(node.output.type, template, *(_rows(scope, each) for each in (q, k, v)), *others, scores, OUT)
+    queries, keys, values = (_rows(scope, each) for each in (q, k, v))
+    alone = all(each.buffer is None or queries.buffer is not each.buffer for each in (keys, values))
+    reuse = (queries,) if alone else ()
+    return scope.fill(node.output.type, template, queries, keys, values, *others, scores, OUT, reuse=reuse)
 
 
 def _rows(scope: Scope, array: Array) -> Array:
