@@ -14,6 +14,10 @@ from .memory import Tensors
 Grid = Callable[[Mapping[str, int]], tuple[int, ...]]
 
 
+MOST_CHOSEN = 2**14
+"""Launches whose config is remembered here; the tuner remembers the others by the class of their sizes."""
+
+
 class Launcher:
     """What plans call ``run``. ``truth`` is what loops on the host ask."""
 
@@ -77,6 +81,8 @@ class Compiled(Launcher):
                 known = dict(zip(names, map(int, sizes), strict=True))
                 known |= {f"grid{axis}": int(size) for axis, size in enumerate(extent)}
                 place = self.choose(kernel, launch, known, arguments, wide)
+            if len(self.chosen) >= MOST_CHOSEN:
+                self.chosen.clear()
             self.chosen[key] = kernel.configs[place]
         self._start(function, kernel, self.chosen[key], arguments, grid, wide)
 

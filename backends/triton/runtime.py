@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from .memory import Arenas, Tensors
 from .module import EntryFacts, Module, read
 from .sources import asks_device, kernel_sources
 from .tuning_cache import Cache
-
 
 DTYPES = tuple(dtype.value for dtype in DType)
 
@@ -41,6 +41,7 @@ class TritonRuntime(Runtime):
         self.interpreted = wanted.kind == "interpreter"
         self.graphs: Graphs | None = None
         self.gpu: toolchain.Gpu | None = None
+        self.refusals: tuple[type[BaseException], ...] = ()
         self.obstacles: dict[str, str | None] = {}
         if self.interpreted:
             self.tensors = Tensors(torch, "cpu")
@@ -50,7 +51,9 @@ class TritonRuntime(Runtime):
             self.tensors = Tensors(torch, gpu.torch_name)
             self.gpu = gpu
             self._need({"weights": sum(_bytes(dtype, shape) for _, dtype, shape in self.module.parameters)})
-            choose = _chooser(self.module, self.tensors, gpu, triton, bundle.report)
+            refusal = triton.runtime.errors.OutOfResources
+            self.refusals = (refusal, torch.OutOfMemoryError, torch.AcceleratorError)
+            choose = _chooser(self.module, self.tensors, gpu, triton.__version__, refusal, bundle.report)
             self.launcher = Compiled(self.module.kernels, self.module.functions, self.tensors, choose)
             self.graphs = Graphs(torch, gpu.torch_name)
         self.weights = [self._weight(bundle, *facts) for facts in self.module.parameters]
@@ -62,6 +65,19 @@ class TritonRuntime(Runtime):
         """Raise `BackendError` if a GPU has not so much memory."""
         if self.gpu is not None:
             toolchain.check_memory(self.gpu, memory)
+
+    @contextmanager
+    def _device(self) -> Iterator[None]:
+        """Make the device the current one, as Triton wants it, and say in one line what it refuses."""
+        if self.gpu is None:
+            yield
+            return
+        try:
+            with self.tensors.torch.cuda.device(self.gpu.torch_name):
+                yield
+        except self.refusals as error:
+            said = toolchain.first_line(error)
+            raise BackendError(f"{self.gpu.torch_name} ({self.gpu.product}) cannot run this: {said}") from error
 
     def _obstacle(self, entry: str, facts: EntryFacts) -> str | None:
         """Why an entry cannot be captured as a CUDA graph."""
@@ -92,7 +108,7 @@ class TritonRuntime(Runtime):
             raise BackendError(f"entry {entry!r} needs the size {missing[0]}")
         order = tuple(int(sizes[symbol]) for symbol in facts.symbols)
         as_arrays = not any(isinstance(value, self.tensors.torch.Tensor) for value in inputs.values())
-        with self.lock:
+        with self.lock, self._device():
             given = [self.tensors.given(inputs[name]) for name in facts.inputs]
             held = {name: self._state(states[name]) for name in facts.states}
             outputs = self._run(entry, facts, given, list(held.values()), order)
@@ -156,12 +172,16 @@ def _bytes(dtype: str, shape: tuple[int, ...]) -> int:
 
 
 def _chooser(
-    module: Module, tensors: Tensors, gpu: toolchain.Gpu, triton: Any, report: Report | None
+    module: Module,
+    tensors: Tensors,
+    gpu: toolchain.Gpu,
+    version: str,
+    refusal: type[Exception],
+    report: Report | None,
 ) -> Callable[[Kernel, Callable[[int], None], Mapping[str, int], Sequence[Any], bool], int]:
     """The tuner as the launcher asks it."""
-    refusals = (triton.runtime.errors.OutOfResources,)
     clock = tuning.CudaClock(tensors.torch, gpu)
-    tuner = tuning.Tuner(clock, Cache(), refusals, report, measuring=tuning.enabled())
+    tuner = tuning.Tuner(clock, Cache(), (refusal,), report, measuring=tuning.enabled())
     texts = kernel_sources(module.text, module.kernels)
 
     def choose(
@@ -178,7 +198,7 @@ def _chooser(
 
             return restore
 
-        asked = tuning.question(kernel, texts[kernel.name], sizes, {"wide": wide}, gpu, triton.__version__)
+        asked = tuning.question(kernel, texts[kernel.name], sizes, {"wide": wide}, gpu, version)
         return tuner.choose(asked, launch, save, f"tuning {kernel.name}")
 
     return choose
