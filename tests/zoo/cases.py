@@ -47,6 +47,10 @@ TRANSLATE = {"source_words": 23, "target_words": 19, "longest": 6}
 RNN_SEARCH = {"embedding": 6, "hidden": 8, "align": 5, "maxout": 4}
 SD_UNET = {"widths": [8, 16], "attends": [True, False], "heads": 2, "text_width": 16, "groups": 4, "resnets": 1}
 SD_VAE = {"widths": [8, 16], "groups": 4, "resnets": 1}
+DECODER = {"depth": 2, "width": 48, "heads": 4, "vocabulary": 97, "context": 32, "new_tokens": 6}
+LLAMA = {**DECODER, "shared": 2, "head_width": 12, "hidden": 96}
+TRANSFORMER = {"depth": 2, "width": 48, "heads": 4, "hidden": 64, "vocabulary": 97, "new_tokens": 6}
+DDPM = {"size": 16, "widths": [8, 16], "attends": [False, True], "resnets": 1, "groups": 4, "trained_steps": 5}
 IDS = random_ids(3, 11, below=97)
 MASK = np.arange(11) < np.array([[11], [4], [7]])
 WORDS = random_floats(3, 9, 32)
@@ -109,5 +113,52 @@ CASES: dict[str, Case] = {
     "sd_unet": once("sd_unet", NOISE, **SD_UNET),
     "sd_vae": Case(
         "sd_vae", (("main", {"latent": NOISE["latent"]}), ("encode", {"image": random_floats(1, 3, 16, 24)})), SD_VAE
+    ),
+    "ann": once("ann", {"x": random_floats(5, 4)}),
+    "rbf": once("rbf", {"x": random_floats(5, 2)}),
+    "rbf, multiquadric": once("rbf", {"x": random_floats(5, 2)}, function="multiquadric"),
+    "cnn": once("cnn", {"image": random_floats(2, 3, 64, 64)}),
+    "alexnet": once("alexnet", {"image": random_floats(2, 3, 67, 67)}, size=67, hidden=64),
+    "alexnet_grouped": once("alexnet_grouped", {"image": random_floats(2, 3, 99, 99)}, size=99, width=24, hidden=64),
+    "seresnet50": once("seresnet50", {"image": random_floats(2, 3, 65, 50)}, depths=[1, 2, 1, 1]),
+    "senet154": once("senet154", {"image": random_floats(1, 3, 64, 48)}, depths=[1, 1, 1]),
+    "yolov1": once("yolov1", {"image": random_floats(2, 3, 128, 128)}, grid=2, width=8, hidden=32, classes=5),
+    "yolov8n": once("yolov8n", {"image": random_floats(2, 3, 64, 96)}, classes=5, width=8, limit=20),
+    "frnn": once("frnn", {"x": random_floats(3, 9, 8), "mask": np.tri(16, dtype=np.float32)}, "mask"),
+    "transformer": Case(
+        "transformer",
+        (("main", {"ids": IDS, "target": IDS[:, :5], "mask": MASK}), ("generate", {"ids": IDS, "mask": MASK})),
+        TRANSFORMER,
+        ("mask",),
+    ),
+    "gpt1": Case("gpt1", (("main", {"ids": IDS}), ("generate", {"ids": IDS, "temperature": 1.0, "seed": 0})), DECODER),
+    "gpt_lecture": Case(
+        "gpt_lecture",
+        (("main", {"ids": IDS}), ("generate", {"ids": IDS, "temperature": 0.8, "seed": 3})),
+        {**DECODER, "top_k": 9, "top_p": 0.8},
+    ),
+    "llama": Case(
+        "llama",
+        (
+            ("main", {"ids": IDS}),
+            ("prefill", {"ids": IDS[:, :6]}),
+            ("decode", {"token": IDS[:, 6]}),
+            ("generate", {"ids": IDS, "temperature": 1.0, "seed": 0}),
+        ),
+        LLAMA,
+    ),
+    "llama, stretched": once("llama", {"ids": IDS}, **{**LLAMA, "stretch": 8, "learned": 16, "tied": True}),
+    "dcgan_generator": once("dcgan_generator", {"z": random_floats(2, 100, 1, 1)}, width=8),
+    "dcgan_discriminator": once("dcgan_discriminator", {"image": random_floats(2, 3, 64, 64)}, width=8),
+    "ddpm": Case(
+        "ddpm",
+        (
+            ("main", {"image": random_floats(2, 3, 16, 16), "time": np.array([3.0, 871.0])}),
+            ("sample", {"noise": random_floats(1, 3, 16, 16), "seed": 1}),
+        ),
+        DDPM,
+    ),
+    "clip_image": once(
+        "clip_image", {"image": random_floats(2, 3, 42, 42)}, size=42, depth=2, width=24, heads=3, hidden=40
     ),
 }
