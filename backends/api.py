@@ -78,6 +78,18 @@ class TensorFacts:
     limits: Callable[[], tuple[float, float]]
 
 
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """One kernel that a call of an entry starts: its name, the ops that it computes, the label of its node, the block
+    of the spec around that, and whether it runs in each round of a loop."""
+
+    kernel: str
+    what: str
+    label: str
+    block: str
+    looped: bool
+
+
 class Runtime(ABC):
     """A loaded bundle. Thread-safe. Inputs are checked by the caller, sizes bound, states passed in and out."""
 
@@ -169,6 +181,11 @@ class Backend(ABC):
         Rows as `compiler.packing` packs them, by the name of the entry; outputs, states and weights lie elsewhere.
         None for a target that plans its memory by itself. Every symbol is in ``sizes``.
         """
+        return None
+
+    def launches(self, program: Program) -> Mapping[str, Sequence[Launched]] | None:
+        """The kernels that each entry of a legalized program starts, in order; None for a target that has none of its
+        own."""
         return None
 
     @abstractmethod

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from ...compiler.ir import Node, Program, TensorType
-from ..api import Backend, BackendError, Content, Emission, Loaded, Options, Row, Runtime, Table
+from ..api import Backend, BackendError, Content, Emission, Launched, Loaded, Options, Row, Runtime, Table
 from ..source import check_source
 from . import costs, toolchain
 from .capabilities import FUSION, refusal
 from .describe import describe
-from .emit import MODULE, emit
-from .launches import account
+from .emit import MODULE, Emitted, emit
+from .launches import account, launched
 from .offline import for_architecture
 from .runtime import TritonRuntime
 from .vocabulary import vocabulary
@@ -51,7 +51,7 @@ class TritonBackend(Backend):
         emitted = emit(program)
         check_source(emitted.text, vocabulary())
         files: dict[str, Content] = {MODULE: emitted.text.encode()}
-        metadata: dict[str, Any] = {"launches": account({name: plan.block for name, plan in emitted.plans.items()})}
+        metadata: dict[str, Any] = {"launches": account(_launches(emitted))}
         if options.device is not None:
             metadata["device"] = device.name
         if device.kind == "offline":
@@ -63,11 +63,18 @@ class TritonBackend(Backend):
     def buffers(self, program: Program, sizes: Mapping[str, int]) -> Mapping[str, Sequence[Row]]:
         return {name: plan.bytes(sizes) for name, plan in emit(program).plans.items()}
 
+    def launches(self, program: Program) -> Mapping[str, Sequence[Launched]]:
+        return _launches(emit(program))
+
     def describe(self, manifest: Mapping[str, Any]) -> Sequence[Table]:
         return describe(manifest)
 
     def load(self, bundle: Loaded) -> Runtime:
         return TritonRuntime(bundle, bundle.manifest.get("backend", {}).get("device"))
+
+
+def _launches(emitted: Emitted) -> dict[str, list[Launched]]:
+    return {name: list(launched(plan.block)) for name, plan in emitted.plans.items()}
 
 
 __all__ = ["TritonBackend"]

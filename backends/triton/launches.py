@@ -1,23 +1,24 @@
-"""How many kernels a program launches, and for which of its blocks, as data for `explain` and for manifests."""
+"""How many kernels a program launches, of which ops, and for which of its blocks: for `explain` and for manifests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...compiler.ir import Loc
+from ...compiler.ir import Loc, Node
+from ..api import Launched
 from .kernel import Launch
 from .plan import Block
 
+_SILENT = frozenset({"broadcast", "constant", "reshape", "transpose"})
+"""Ops of a region that are no work: they say where operands lie."""
 
-@dataclass(frozen=True, slots=True)
-class Launched:
-    """One launch of a plan. ``loops`` is how many loops of the host it stands in: it runs once for each round."""
 
-    kernel: str
-    loc: Loc | None
-    loops: int
+def computed(node: Node) -> str:
+    """The ops that a node stands for: those of the region if it is a fused one."""
+    if node.op.name != "fused":
+        return node.op.name
+    return ", ".join(inner.op.name for inner in node.regions[0].nodes if inner.op.name not in _SILENT)
 
 
 def launched(block: Block, loops: int = 0) -> Iterator[Launched]:
@@ -26,40 +27,30 @@ def launched(block: Block, loops: int = 0) -> Iterator[Launched]:
         if isinstance(item, Block):
             yield from launched(item, loops + item.loop)
         elif isinstance(item.work, Launch) and not item.removed:
-            yield Launched(item.work.kernel.name, item.loc, loops)
+            label = item.loc.label if item.loc is not None else ""
+            yield Launched(item.work.kernel.name, item.what, label, block_of(item.loc), loops > 0)
 
 
 def block_of(loc: Loc | None) -> str:
-    """The block of the spec that a place belongs to: its label as far as the first number, else its first name.
+    """The block of the spec that a place belongs to: its label as far as the last number, else its first name.
 
-    ``bert.encoder.layer.3.attention.q`` belongs to ``bert.encoder.layer.3``.
+    ``encoder.layer.3.attention.q`` belongs to ``encoder.layer.3``.
     """
     if loc is None or not loc.label:
         return ""
     names = loc.label.split(".")
-    for place, name in enumerate(names):
-        if name.isdigit():
-            return ".".join(names[: place + 1])
-    return names[0]
+    numbers = [place for place, name in enumerate(names) if name.isdigit()]
+    return ".".join(names[: numbers[-1] + 1]) if numbers else names[0]
 
 
-def account(blocks: Mapping[str, Block]) -> dict[str, Any]:
-    """The launches of each entry, given its planned block, as JSON data.
-
-    ``launches`` counts each launch of the plan once, ``in_loops`` those that run in each round of a loop of the host,
-    ``kernels`` different ones, and ``blocks`` the launches of each block of the spec, in the order of the program.
-    """
-    found: dict[str, Any] = {}
-    for name, block in blocks.items():
-        runs = list(launched(block))
-        parts: dict[str, int] = {}
-        for each in runs:
-            part = block_of(each.loc)
-            parts[part] = parts.get(part, 0) + 1
-        found[name] = {
+def account(entries: Mapping[str, Sequence[Launched]]) -> dict[str, Any]:
+    """Of each entry, as JSON data: how many launches there are (each once), how many of them run in every round of a
+    loop of the host, and how many kernels differ."""
+    return {
+        name: {
             "launches": len(runs),
-            "in_loops": sum(each.loops > 0 for each in runs),
+            "in_loops": sum(each.looped for each in runs),
             "kernels": len({each.kernel for each in runs}),
-            "blocks": [[part, count] for part, count in parts.items()],
         }
-    return found
+        for name, runs in entries.items()
+    }

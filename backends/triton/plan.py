@@ -41,6 +41,8 @@ class Statement:
     source: Array | None = None
     target: Array | None = None
     loc: Loc | None = None
+    what: str = ""
+    """The ops that it computes, for people."""
     removed: bool = False
     position: int = -1
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 
 from ...compiler.fusion import space as space_of
 from ...compiler.ir import AnyDim, Graph, Literal, Loc, Node, Shape, TensorType, Value
+from ...compiler.ops.shape import Concat
 from . import arrays
 from .arrays import Array, Buffer, Kind
 from .kernel import Kernel, Launch
+from .launches import computed
 from .plan import Block, Piece, Statement
 from .templates.pointwise import move
 
@@ -29,6 +31,8 @@ class Shared:
 
     lowerings: dict[str, Lowering]
     templates: dict[str, Template]
+    writers: frozenset[str] = frozenset()
+    """The ops whose lowerings ask `Scope.result` for their memory."""
     kernels: dict[str, Kernel] = field(default_factory=dict)
     """By text."""
     constants: dict[Literal, Array] = field(default_factory=dict)
@@ -49,7 +53,9 @@ class Scope:
         self.shared = shared
         self.block = Block()
         self.arrays: dict[Value, Array] = {}
+        self.places: dict[Value, Array] = {}
         self.loc: Loc | None = None
+        self.what = ""
 
     # ---- graphs
 
@@ -57,11 +63,12 @@ class Scope:
         """Lower the nodes of a graph or region; returns the arrays of its outputs."""
         outer = self.loc
         self.arrays.update(zip(graph.inputs, inputs, strict=True))
+        self._place(graph)
         for node in graph.nodes:
-            self.loc = node.loc or outer
+            self.loc, self.what = node.loc or outer, computed(node)
             made = self.node(node, [self.arrays[value] for value in node.inputs])
             self.arrays.update(zip(node.outputs, made, strict=True))
-        self.loc = outer
+        self.loc, self.what = outer, ""
         return [self.arrays[value] for value in graph.outputs]
 
     def node(self, node: Node, operands: Sequence[Array]) -> Sequence[Array]:
@@ -78,7 +85,24 @@ class Scope:
         region = Graph(tuple(given), (node,), node.outputs)
         return self.shared.templates[kind](self, region, list(given.values()))
 
+    def _place(self, graph: Graph) -> None:
+        """Give what is concatenated its place in the whole, so that it need not be copied there."""
+        makers = {value: node for node in graph.nodes for value in node.outputs}
+        for node in reversed(graph.nodes):
+            if not isinstance(node.op, Concat):
+                continue
+            whole = self.places.setdefault(node.output, arrays.new(node.output.type))
+            for value, part in zip(node.inputs, arrays.parts(whole, node.op.axis, node.inputs), strict=True):
+                maker = makers.get(value)
+                if maker is not None and maker.op.name in self.shared.writers and node.inputs.count(value) == 1:
+                    self.places.setdefault(value, part)
+
     # ---- memory
+
+    def result(self, value: Value) -> Array:
+        """Memory for a value that a kernel fills: new, or its place in a concatenation. Only the strides may differ
+        from row-major order."""
+        return self.places.get(value) or arrays.new(value.type)
 
     def new(self, type: TensorType, kind: Kind = Kind.ARENA) -> Array:
         """New memory, in row-major order."""
@@ -117,17 +141,19 @@ class Scope:
         """Run a kernel. ``out`` is memory that it fills; it may be that of an array of ``reuse`` which dies here, if
         each of its elements is written by the one that reads that element of the other."""
         launch = replace(launch, kernel=self.shared.kernel(launch.kernel))
-        self.block.items.append(Statement(launch, out=out, reuse=tuple(reuse), loc=self.loc))
+        self.block.items.append(Statement(launch, out=out, reuse=tuple(reuse), loc=self.loc, what=self.what))
 
     def copy(self, source: Array) -> Array:
         """The values in memory of their own, in row-major order; no work at all if the source dies here."""
         out = self.new(source.type)
-        self.block.items.append(Statement(self._move(out, source), out=out, source=source, loc=self.loc))
+        self.block.items.append(Statement(self._move(out, source), out=out, source=source, loc=self.loc, what="copy"))
         return out
 
     def store(self, target: Array, source: Array) -> None:
         """Copy the values into an existing array; no work at all if they could be made there."""
-        self.block.items.append(Statement(self._move(target, source), source=source, target=target, loc=self.loc))
+        self.block.items.append(
+            Statement(self._move(target, source), source=source, target=target, loc=self.loc, what="copy")
+        )
 
     def _move(self, target: Array, source: Array) -> Launch:
         launch = move(target, source)

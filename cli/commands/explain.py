@@ -14,6 +14,7 @@ from ...driver.devices import footprints
 from ...driver.summary import usual_sizes
 from ..app import command
 from ..console import cell, progress, say, say_json, show, table
+from ..launches import show_launches
 from ..memory import memory_text
 from ..models import open_model
 from ..options import (
@@ -53,11 +54,15 @@ def explain(
         found = read_log(compiled.context.log)
         chosen = usual_sizes(loaded)
         memory = footprints(compiled, chosen)
+        launches = compiled.backend.launches(compiled.program) or {}
     if json:
         held = {name: {**asdict(each), "ratio": each.ratio} for name, each in memory.items()}
-        say_json({**found.to_json(), "memory": {"sizes": chosen, "entries": held}})
+        started = {name: [asdict(each) for each in runs] for name, runs in launches.items()}
+        say_json({**found.to_json(), "memory": {"sizes": chosen, "entries": held}, "launches": started})
         return
     _show(found, all_)
+    for name, runs in launches.items():
+        show_launches(name, runs, all_)
     nodes = {name: len(entry.graph.nodes) for name, entry in compiled.program.entries.items()}
     listed = ", ".join(f"{name} {count:,}" for name, count in nodes.items())
     say(f"{loaded.name} for {target}: {listed} nodes in the end", style="bold")
