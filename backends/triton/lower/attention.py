@@ -23,7 +23,9 @@ def _attention(
     work = Work(node.op, scope.spelled(q), scope.spelled(k), scope.spelled(v), start, mask, bias)
     out = scope.new(node.output.type)
     if not splits(work):
-        scope.launch(attention(work, out), out=out)
+        # Each program reads its queries whole before it writes where they were, and nobody else reads them.
+        alone = all(each.buffer.root is not work.q.buffer.root for each in (work.k, work.v))
+        scope.launch(attention(work, out), out=out, reuse=(work.q,) if alone else ())
         return out
     partial = Partial(*map(scope.new, Partial.types(work)))
     scope.launch(attention(work, partial))
