@@ -7,7 +7,7 @@ times: what depends on weights only, once; what depends on sizes too, once for e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
@@ -41,14 +41,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """A size that a kernel computes from sizes, when memory is planned: ``kernel(*arguments)``.
-
-    For a function that only the emitted module has, ``of`` does the same here.
-    """
+    """A size that a kernel computes from sizes, when memory is planned: ``kernel(*arguments)``."""
 
     kernel: str
     arguments: tuple[AnyDim, ...]
-    of: Callable[..., int] | None = None
 
 
 @dataclass(eq=False, slots=True)

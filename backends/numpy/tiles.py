@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from ...compiler.ir import AnyDim, Shape
-from ...compiler.ir.dims import substitute, symbols
+from ...compiler.ir import Shape
+from ...compiler.ir.dims import symbols
 from ..source import origin
-from .code import Computed, Stage
-from .kernels import KERNELS
-from .kernels.tiles import Tiles
+from .code import Stage
 from .scope import Tile
 from .text import Exports, Writer, table_rows, tuple_text, unpacking
 
@@ -60,27 +57,6 @@ def tile_functions(tile: Tile, load: Exports) -> Iterator[list[str]]:
         *writer.compound(),
         *body,
     ]
-
-
-def scratch_room(tile: Tile, *sizes: int) -> int:
-    """What ``room_<number>`` returns, without running emitted code."""
-    known = {symbol.name: size for symbol, size in zip(tile.symbols, sizes, strict=True)}
-
-    def number(size: AnyDim | Computed, known: Mapping[str, int]) -> Any:
-        if isinstance(size, Computed):
-            return KERNELS[size.kernel](*(number(each, known) for each in size.arguments))
-        return substitute(size, known)
-
-    def table(_: tuple[int, ...], part: tuple[int, ...]) -> list[tuple[Any, ...]]:
-        inside = {**known, **{_name(tile.sizes, axis): size for axis, size in enumerate(part)}}
-        return [
-            (first, last, buffer.dtype.numpy, tuple(number(size, inside) for size in buffer.shape))
-            for buffer, first, last in tile.plan.rows()
-        ]
-
-    axes, row = tile.whole
-    most = None if tile.most is None else number(tile.most, known)
-    return Tiles(tuple(number(size, known) for size in axes), number(row, known), table, sizes, most).room
 
 
 def _pairs(count: int) -> tuple[list[str], list[str]]:

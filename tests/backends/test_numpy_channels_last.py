@@ -75,7 +75,7 @@ def test_tiles_of_any_size(case: Any, budget: int, monkeypatch: pytest.MonkeyPat
             again = np.tile(w, (*(1 for _ in kernel), out.shape[-2]))
             close(channels_last.last_depthwise(x, again, stride, low, dilation, padded, np.empty_like(out)), wanted)
     else:
-        facts = (batch, channels * int(np.prod(kernel)), *facts)
+        facts = (batch, channels * int(np.prod(kernel)), *facts, filters)
         padded = np.empty(channels_last.last_band(*facts, stride[0], reach, line), np.float32)
         columns = np.empty(channels_last.last_columns(*facts), np.float32)
         channels_last.last_conv(x, w, stride, low, dilation, groups, padded, columns, out)

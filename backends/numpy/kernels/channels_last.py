@@ -42,37 +42,42 @@ def place_of(tile: tuple, out: np.ndarray | None, finish: Finish | None) -> np.n
 
 
 def last_tile(batch: int, depth: int, rows: int, row: int, filters: int) -> tuple[int, int]:
-    """How many images, and how many rows of the result, to make at once: 640 KB of columns, but 128 points at least.
+    """How many images, and how many rows of the result, to make at once: 450 KB of columns or results, or 128 long ones.
 
-    ``depth`` elements are a column; 0 stands for columns that are x itself: then as much of the result.
+    ``depth`` elements are a column; 0 stands for columns that are x itself.
     """
-    point = depth or filters
-    budget = max(163840, 128 * point)
+    point = max(depth, filters)
+    budget = max(114688, 0 if 0 < depth < 2048 else 128 * point)
     if point * rows * row <= budget:
         return max(1, min(batch, budget // max(1, point * rows * row))), rows
     tiles = -(-rows // max(1, budget // (point * row)))
     return 1, -(-rows // tiles)
 
 
-def last_columns(batch: int, depth: int, rows: int, row: int) -> int:
+def last_columns(batch: int, depth: int, rows: int, row: int, filters: int) -> int:
     """The elements of the columns of one tile."""
-    images, rows = last_tile(batch, depth, rows, row, 0)
+    images, rows = last_tile(batch, depth, rows, row, filters)
     return images * depth * rows * row
 
 
-def last_band(batch: int, depth: int, rows: int, row: int, step: int, reach: int, line: int) -> int:
+def last_band(batch: int, depth: int, rows: int, row: int, filters: int, step: int, reach: int, line: int) -> int:
     """The elements of the padded rows that one tile sees: ``step`` apart, ``reach`` high, ``line`` elements long."""
-    images, rows = last_tile(batch, depth, rows, row, 0)
+    images, rows = last_tile(batch, depth, rows, row, filters)
     return images * ((rows - 1) * step + reach) * line
 
 
-def last_windows(x: np.ndarray, counts: tuple, kernel: tuple, stride: tuple, dilation: tuple) -> np.ndarray:
-    """A view [N, *counts, *kernel, C] of x [N, *spatial, C]: what each element of the kernel sees at each position."""
+def last_windows(x: np.ndarray, first: int, counts: tuple, kernel: tuple, stride: tuple, dilation: tuple) -> np.ndarray:
+    """A view [N, *counts, *kernel, C] of x [N, *spatial, C]: what each element of the kernel sees at each position.
+
+    The positions begin at the row ``first`` of x.
+    """
     steps = x.strides[1:-1]
     moves = tuple(step * apart for step, apart in zip(steps, stride))
     taps = tuple(step * apart for step, apart in zip(steps, dilation))
-    shape = (len(x), *counts, *kernel, x.shape[-1])
-    return np.lib.stride_tricks.as_strided(x, shape, (x.strides[0], *moves, *taps, x.strides[-1]), writeable=False)
+    shape, strides = (len(x), *counts, *kernel, x.shape[-1]), (x.strides[0], *moves, *taps, x.strides[-1])
+    if x.flags.c_contiguous:
+        return np.ndarray(shape, x.dtype, x, first * steps[0], strides)
+    return np.lib.stride_tricks.as_strided(x[:, first:], shape, strides, writeable=False)
 
 
 def last_conv(
@@ -100,15 +105,16 @@ def last_conv(
         for first in range(0, sizes[0], rows):
             seen = x[image : image + images]
             counts = (min(rows, sizes[0] - first), *sizes[1:])
-            if padded is None:
-                seen = seen[:, first * stride[0] :]
+            if columns is None:
+                seen = seen[:, first : first + counts[0]]
             else:
-                needed = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(counts, stride, kernel, dilation)]
-                seen = band(seen, (first * stride[0] - low[0], *(-side for side in low[1:])), tuple(needed), padded)
-            seen = last_windows(seen, counts, kernel, stride, dilation)
-            if groups > 1:
-                seen = np.moveaxis(seen.reshape(*seen.shape[:-1], groups, -1), -2, 0)
-            if columns is not None:
+                at = first * stride[0]
+                if padded is not None:
+                    needed = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(counts, stride, kernel, dilation)]
+                    seen, at = band(seen, (at - low[0], *(-side for side in low[1:])), tuple(needed), padded), 0
+                seen = last_windows(seen, at, counts, kernel, stride, dilation)
+                if groups > 1:
+                    seen = np.moveaxis(seen.reshape(*seen.shape[:-1], groups, -1), -2, 0)
                 unrolled = columns[: seen.size].reshape(seen.shape)
                 np.copyto(unrolled, seen)
                 seen = unrolled
@@ -159,17 +165,16 @@ def last_depthwise(
             counts = (min(rows, sizes[0] - first), *sizes[1:])
             tile = ((image, image + 1), (first, first + counts[0]))
             seen, target = x[image : image + 1], place_of(tile, out, finish)[0]
-            if padded is None:
-                seen = seen[:, first * stride[0] :]
-            else:
+            at = first * stride[0]
+            if padded is not None:
                 needed = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(counts, stride, kernel, dilation)]
-                seen = band(seen, (first * stride[0] - low[0], *(-side for side in low[1:])), tuple(needed), padded)
-            seen = last_windows(seen, counts, kernel, stride, dilation)[0]
+                seen, at = band(seen, (at - low[0], *(-side for side in low[1:])), tuple(needed), padded), 0
+            seen = last_windows(seen, at, counts, kernel, stride, dilation)[0]
             if w.shape[-1] != whole[-1]:
                 # What lies between two points of a row is the channels alone: the last size and these are one axis.
-                at = len(sizes) - 1
+                axis = len(sizes) - 1
                 shape = (*counts[:-1], *kernel, w.shape[-1])
-                steps = (*seen.strides[:at], *seen.strides[at + 1 :])
+                steps = (*seen.strides[:axis], *seen.strides[axis + 1 :])
                 seen = np.lib.stride_tricks.as_strided(seen, shape, steps, writeable=False)
                 line = target.reshape(*counts[:-1], -1)
                 np.einsum(f"{p[:-1]}{i}l,{i}l->{p[:-1]}l", seen, w, out=line)

@@ -41,9 +41,11 @@ def tile_sizes(axes: tuple, row: int, most: int) -> tuple:
     return tuple(found)
 
 
-def product_tile(row: int, *axes: int) -> tuple:
-    """How far along the first axes to make rows of a matrix product at once: 256 KB, but 64 rows at least."""
-    return tile_sizes(axes, row, max(65536, 64 * row))
+def product_tile(columns: int, *axes: int) -> tuple:
+    """How much of a matrix product to make at once: 256 rows along the first axes, columns for 192 KB with them."""
+    rows = tile_sizes(axes, 1, 256)
+    most = max(64, 49152 // max(1, math.prod(rows)))
+    return (*rows, -(-columns // max(1, -(-columns // most))))
 
 
 class Tiles:
@@ -56,10 +58,11 @@ class Tiles:
     """
 
     def __init__(self, axes: tuple, row: int, table: Callable | None, sizes: tuple, most: tuple | None = None) -> None:
-        self.table, self.sizes, self.axes, self.workers = table, sizes, len(axes), 1
+        self.table, self.sizes, self.axes, self.workers = table, sizes, axes, 1
         budget = max(131072, math.prod(axes) * row // 2)
         wanted = tile_sizes(axes, row, 131072) if most is None else most
         wanted = wanted[len(wanted) - len(axes) :]
+        self.places: dict = {}
         self.offsets, self.each = self.packed(wanted)
         if most is None and self.each > budget:
             wanted = tile_sizes(axes, row, max(16384, int(131072 * budget / self.each)))
@@ -78,17 +81,24 @@ class Tiles:
         rows = self.table(self.sizes, tile)
         return pack([(a, b, math.prod(shape) * np.dtype(dtype).itemsize) for a, b, dtype, shape in rows])
 
-    def scratch(self, memory: np.ndarray, tile: tuple) -> list:
-        """The scratch buffers for a tile of these sizes, in the memory of one worker."""
-        made: list = []
-        for (_, _, dtype, shape), offset in zip(self.table(self.sizes, tile) if self.table else (), self.offsets):
-            part = memory[offset : offset + math.prod(shape) * np.dtype(dtype).itemsize]
-            made.append(part.view(dtype).reshape(shape))
-        return made
+    def scratch(self, memory: np.ndarray | None, tile: tuple) -> list:
+        """The scratch buffers for a tile, in the memory of one worker."""
+        if memory is None or self.table is None:
+            return []
+        shape = tuple(stop - start for start, stop in tile)
+        if shape not in self.places:
+            rows = zip(self.table(self.sizes, shape), self.offsets)
+            self.places[shape] = [
+                (at, at + math.prod(shape) * np.dtype(dtype).itemsize, dtype, shape) for (*_, dtype, shape), at in rows
+            ]
+        return [memory[at:end].view(dtype).reshape(shape) for at, end, dtype, shape in self.places[shape]]
 
 
 def run_tiles(kernel: Callable, cut: Tiles, memory: np.ndarray | None, arrays: tuple, kept: tuple) -> None:
     """Run a kernel on each tile of ``arrays``. What it raises is raised, once nobody works any more."""
+    if len(cut.tiles) == 1:
+        kernel(cut.tiles[0], cut.sizes, arrays, cut.scratch(memory, cut.tiles[0]), kept)
+        return
     todo = deque(cut.tiles)
     parts = [None if memory is None else memory[k * cut.each : (k + 1) * cut.each] for k in range(cut.workers)]
     others: list = []
@@ -108,19 +118,14 @@ def take_tiles(
     kernel: Callable, cut: Tiles, memory: np.ndarray | None, arrays: tuple, kept: tuple, todo: deque
 ) -> None:
     """Run a kernel on tiles until there are none left, or one fails."""
-    shape: tuple = ()
-    scratch: list = []
     with np.errstate(all="ignore"):
         while todo:
             try:
                 tile = todo.popleft()
             except IndexError:
                 return
-            if memory is not None and shape != tuple(stop - start for start, stop in tile):
-                shape = tuple(stop - start for start, stop in tile)
-                scratch = cut.scratch(memory, shape)
             try:
-                kernel(tile, cut.sizes, arrays, scratch, kept)
+                kernel(tile, cut.sizes, arrays, cut.scratch(memory, tile), kept)
             except BaseException:
                 todo.clear()
                 raise
@@ -148,12 +153,11 @@ class Finish:
 
     def inside(self, tile: tuple) -> tuple:
         """The tile as the kernel knows it, without a first axis of one element."""
-        return tile[len(tile) - self.cut.axes :]
+        return tile[len(tile) - len(self.cut.axes) :]
 
     def place(self, tile: tuple) -> np.ndarray:
         """Where to make a tile."""
-        if self.memory is not None:
-            self.scratch = self.cut.scratch(self.memory, tuple(stop - start for start, stop in self.inside(tile)))
+        self.scratch = self.cut.scratch(self.memory, self.inside(tile))
         if self.out is None:
             return self.scratch[0]
         return self.out[tuple(slice(start, stop) for start, stop in tile)]
@@ -164,13 +168,15 @@ class Finish:
 
 
 def finished_matmul(left: np.ndarray, right: np.ndarray, finish: Finish) -> None:
-    """left [M, K] times right [K, N], some rows at a time, each finished at once."""
-    at = 0
+    """left [M, K] times right [K, N], a block at a time, each finished at once. The axes that make M come first."""
     for tile in finish.cut.tiles:
-        made = finish.place(tile).reshape(-1, right.shape[1])
-        np.matmul(left[at : at + len(made)], right, out=made)
+        first, count = 0, 1
+        for (start, stop), size in zip(tile[:-1], finish.cut.axes):
+            first, count = first * size + start, count * (stop - start)
+        columns = slice(*tile[-1])
+        made = finish.place(tile).reshape(count, -1)
+        np.matmul(left[first : first + count], right[:, columns], out=made)
         finish.run(tile)
-        at += len(made)
 
 
 class Threads:

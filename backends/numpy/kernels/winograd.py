@@ -86,7 +86,7 @@ def winograd_conv(
             seen = band(x[image : image + images], corner, (4 * down + 2, 4 * across + 2), padded)
             n, r, c, e = seen.strides
             shape = (6, 6, count, down, across, channels)
-            seen = np.lib.stride_tricks.as_strided(seen, shape, (r, c, n, 4 * r, 4 * c, e))
+            seen = np.ndarray(shape, seen.dtype, seen, 0, (r, c, n, 4 * r, 4 * c, e))
             np.copyto(one[: seen.size].reshape(seen.shape), seen)
             given = one[: 36 * tiles * channels].reshape(36, -1)
             turned = np.matmul(of_x, given, out=two[: given.size].reshape(36, -1))

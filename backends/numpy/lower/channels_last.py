@@ -48,7 +48,7 @@ def conv_recipe(scope: Scope, node: Node, x: Array, w: Array) -> Recipe:
         return _winograd(scope, x, w, type, low)
     bare = not any(map(any, op.padding))
     direct = bare and op.groups == 1 and depth == w.shape[-2] and all(step == 1 for step in op.stride)
-    facts = (x.shape[0], depth * op.groups, type.shape[1], product(type.shape[2:-1]))
+    facts = (x.shape[0], 0 if direct else depth * op.groups, type.shape[1], product(type.shape[2:-1]), w.shape[-1])
     columns: Buffer | str = "None"
     padded: Buffer | str = "None"
     if not direct:
@@ -56,8 +56,7 @@ def conv_recipe(scope: Scope, node: Node, x: Array, w: Array) -> Recipe:
     if not bare:
         padded = Buffer(x.dtype, (Computed(scope.kernel("last_band"), (*facts, *_reach(op, w, type))),))
     name = f"{scope.kernel('last_conv')}({{}}, {{}}, {op.stride}, {low}, {op.window_dilation}, {op.groups}, "
-    most = Computed("last_tile", (facts[0], 0 if direct else facts[1], *facts[2:], w.shape[-1]))
-    return Recipe(name + "{}, {}, ", (x, w, padded, columns), most)
+    return Recipe(name + "{}, {}, ", (x, w, padded, columns), Computed("last_tile", facts))
 
 
 def _reach(op: ConvChannelsLast, w: Array, type: TensorType) -> tuple[AnyDim, AnyDim, AnyDim]:

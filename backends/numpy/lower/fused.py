@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 from typing import Any
 
@@ -24,7 +23,6 @@ from ..code import Array, Block, Buffer, Computed, Kind, Stage, Statement, line
 from ..layout import packed
 from ..plan import plan
 from ..scope import Lowering, Recipe, Scope, Tile, compact
-from ..tiles import scratch_room
 from .channels_last import conv_recipe
 from .contract import dot_recipe
 
@@ -36,13 +34,17 @@ ROW = 32768
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How a space is cut: its first ``count`` axes, ``space.axes[k]`` from ``starts[k]`` to ``stops[k]``."""
+    """How a space is cut: its first ``count`` axes, ``space.axes[k]`` from ``starts[k]`` to ``stops[k]``.
+
+    ``rows``: a tile is one piece of an array in row-major order (see `tile_sizes`).
+    """
 
     space: Space
     count: int
     starts: tuple[AnyDim, ...]
     stops: tuple[AnyDim, ...]
     sizes: tuple[AnyDim, ...]
+    rows: bool = True
 
     def size(self, axis: int) -> AnyDim:
         """The size of an axis of the space within a tile."""
@@ -51,11 +53,6 @@ class Cut:
     def shape(self, value: Value) -> tuple[AnyDim, ...]:
         """The shape of a value within a tile."""
         return tuple(product(map(self.size, group)) for group in self.space.views[value])
-
-    def ordered(self, value: Value) -> bool:
-        """Whether a value in row-major order has each tile in one piece."""
-        flat = [axis for group in self.space.views[value] for axis in group]
-        return flat == sorted(flat)
 
     def range(self, group: tuple[int, ...]) -> tuple[AnyDim, AnyDim] | None:
         """Where a tile begins and ends along an axis of a value; None if it holds all of it."""
@@ -121,7 +118,7 @@ def _finish(
     spare = _spare(region, operands, cut)
     if isinstance(anchor.op, Dot):
         # Its result is not taken apart for the cache alone: large products are the fast ones.
-        axes = tuple(axis.size for axis in cut.space.axes[: cut.count])
+        axes = tuple(axis.size for axis in cut.space.axes[: cut.count - 1])
         return Finish(anchor, dot_recipe(scope, anchor, factors[0], factors[1], axes), cut, spare) if spare else None
     return Finish(anchor, conv_recipe(scope, anchor, factors[0], factors[1]), cut, spare)
 
@@ -158,15 +155,19 @@ def _cut(
     if anchor is not None:
         view = walked.views[anchor.output]
         first, rest = ([axis for group in part for axis in group] for part in (view[:rows], view[rows:]))
-        count = len(first)
-        if [*first, *rest] != list(range(len(walked.axes))) or any(len(group) > 1 for group in view[:rows]):
+        # What makes tiles of the anchor's result knows its axes as they are.
+        matrix = isinstance(anchor.op, Dot)
+        count = len(first) + matrix
+        alike = all(len(group) < 2 for group in view[:rows]) and (len(rest) == 1 or not matrix)
+        if not alike or [*first, *rest] != list(range(len(walked.axes))):
             return None
     names = [scope.shared.name("axis ") for _ in range(count)]
     starts, stops, inner = (tuple(_symbol(f"{what} of {name}") for name in names) for what in ("start", "stop", "size"))
-    cut = Cut(walked, count, starts, stops, inner)
+    cut = Cut(walked, count, starts, stops, inner, anchor is None or not isinstance(anchor.op, Dot))
     everywhere = all(walked.varies(value).issuperset(range(count)) for value in region.outputs)
     groups = [group for view in walked.views.values() for group in view]
     pieces = all(group == tuple(sorted(group)) for group in groups if any(axis < count for axis in group))
+    pieces = pieces and (cut.rows or all(len(group) < 2 for group in groups))
     return cut if count and everywhere and pieces else None
 
 
@@ -275,7 +276,7 @@ def _slice(tile: Tile, cut: Cut, array: Array, groups: tuple[tuple[int, ...], ..
     items = ", ".join(":" if each is None else "{}:{}" for each in ranges)
     pieces = [end for each in ranges if each is not None for end in each]
     flat = [axis for group in groups for axis in group]
-    strides = packed(shape) if array.packed and flat == sorted(flat) else array.strides
+    strides = packed(shape) if cut.rows and array.packed and flat == sorted(flat) else array.strides
     return tile.scope.view(array, "{}[" + items + "]", *pieces, shape=shape, strides=strides)
 
 
@@ -356,7 +357,7 @@ def _running(
     room: Buffer | str = "None"
     table = "None"
     if tile.plan.buffers:
-        needed = Computed(f"room_{tile.number}", sizes, partial(scratch_room, tile))
+        needed = Computed(f"room_{tile.number}", sizes)
         room, table = Buffer(DType.UINT8, (needed,)), f"scratch_{tile.number}"
         scope.place(block, room)
     cuts = Array(scope.shared.name(), DType.BOOL, (), (), None, scope.sizes)
