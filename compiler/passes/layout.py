@@ -13,15 +13,14 @@ import math
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
-from ..ir.dims import AnyDim, substitute, symbols
 from ..ir.graph import Builder, Graph, Node, Value
 from ..ir.op import OpError
 from ..ir.program import Entry, Program
 from ..ir.types import TensorType
 from ..layout.form import Form, regrouped, to_form, to_natural
 from ..layout.products import swapped
+from ..layout.sizes import TypicalSizes
 from ..layout.variant import RESULT, Variant
 from ..layout.variants import channels_last, propose
 from ..mincut import Shared, cheapest_labels, total_cost
@@ -31,9 +30,6 @@ from ..ops.shape import Broadcast, Transpose
 from .context import Context, LayoutCosts
 from .frozen import frozen_values, parameter_values
 from .sweep import map_regions
-
-NOMINAL = 64
-"""What a symbol counts for when costs are asked, if its range allows."""
 
 
 def layout(program: Program, context: Context) -> Program:
@@ -45,12 +41,17 @@ def layout(program: Program, context: Context) -> Program:
         return program
     decided: dict[str, Form | None] = {}
     entries = {name: _entry(entry, context, context.layout, decided) for name, entry in program.entries.items()}
-    functions = {name: _graph(graph, {}, context, context.layout) for name, graph in program.functions.items()}
+    functions = {name: _function(graph, context, context.layout) for name, graph in program.functions.items()}
     return replace(program, entries=entries, functions=functions)
 
 
+def _function(graph: Graph, context: Context, costs: LayoutCosts) -> Graph:
+    return _graph(graph, {}, context, costs, TypicalSizes.of([value.type for value in graph.inputs]), {})
+
+
 def _entry(entry: Entry, context: Context, costs: LayoutCosts, decided: dict[str, Form | None]) -> Entry:
-    graph = _graph(entry.graph, parameter_values(entry), context, costs, decided)
+    sizes = TypicalSizes.of([port.type for port in entry.inputs])
+    graph = _graph(entry.graph, parameter_values(entry), context, costs, sizes, decided)
     return entry if graph is entry.graph else replace(entry, graph=graph)
 
 
@@ -59,20 +60,21 @@ def _graph(
     fixed: Mapping[Value, str],
     context: Context,
     costs: LayoutCosts,
-    decided: dict[str, Form | None] | None = None,
+    sizes: TypicalSizes,
+    decided: dict[str, Form | None],
 ) -> Graph:
     """``fixed`` are inputs that are converted once: parameters, with their names, and what a loop does not change."""
 
     def inside(node: Node) -> Node:
         constants = node.op.constants if isinstance(node.op, Scan) else 0
         return map_regions(
-            node, lambda region: _graph(region, dict.fromkeys(region.inputs[:constants], ""), context, costs)
+            node, lambda region: _graph(region, dict.fromkeys(region.inputs[:constants], ""), context, costs, sizes, {})
         )
 
     inner = tuple(map(inside, graph.nodes))
     if any(new is not old for new, old in zip(inner, graph.nodes, strict=True)):
         graph = Graph(graph.inputs, inner, graph.outputs)
-    plan = _Plan(graph, fixed, context, costs, {} if decided is None else decided)
+    plan = _Plan(graph, fixed, context, costs, sizes, decided)
     plan.spread()
     chosen = plan.choose()
     return _Rewriter(plan, chosen).graph() if chosen else graph
@@ -86,6 +88,7 @@ class _Plan:
     fixed: Mapping[Value, str]
     context: Context
     costs: LayoutCosts
+    sizes: TypicalSizes
     decided: dict[str, Form | None]
     """The form that other entries read a parameter in; None if that is the natural one."""
     producers: dict[Value, Node] = field(init=False)
@@ -115,7 +118,7 @@ class _Plan:
                     self.add(node, variant)
         self.follow()
         for node in self.graph.nodes:
-            if isinstance(node.op, Dot) and self.is_open(node) and self.costs.of_node(_nominal(node)):
+            if isinstance(node.op, Dot) and self.is_open(node) and self.costs.of_node(self.sizes.of_node(node)):
                 self.add(node, swapped(node, self.forms))
                 self.follow()
 
@@ -240,12 +243,12 @@ class _Plan:
             yield Shared(source, tuple(found), self.price(value.type))
 
     def price(self, type: TensorType) -> float:
-        return self.costs.of_conversion(_nominal_type(type))
+        return self.costs.of_conversion(self.sizes.of_type(type))
 
     def own_costs(self, node: Node) -> tuple[float, float]:
         """What a node costs as it is, and as its variant, with what the variant converts for itself."""
         variant = self.variants[node]
-        natural, other = self.costs.of_node(_nominal(node)) or (0.0, 0.0)
+        natural, other = self.costs.of_node(self.sizes.of_node(node)) or (0.0, 0.0)
         other = other if variant.turned else natural
         if isinstance(node.op, Transpose) and not Form.permuted(node.inputs[0].type.shape, node.op.axes).is_free:
             natural += self.price(node.output.type)
@@ -254,26 +257,6 @@ class _Plan:
             if not form.is_free and value not in self.given and not (known and known.stores_as(form)):
                 other += self.price(value.type)
         return natural, other
-
-
-def _nominal_size(size: AnyDim) -> int:
-    if isinstance(size, int):
-        return size
-    found = substitute(size, {each.name: min(max(NOMINAL, each.low), each.high) for each in symbols(size)})
-    assert isinstance(found, int), "every symbol has a size"
-    return max(found, 1)
-
-
-@lru_cache(maxsize=4096)
-def _nominal_type(type: TensorType) -> TensorType:
-    return type if type.is_static else type.with_shape(tuple(map(_nominal_size, type.shape)))
-
-
-def _nominal(node: Node) -> Node:
-    """The node with typical sizes where it has symbols."""
-    inputs = tuple(Value(_nominal_type(value.type)) for value in node.inputs)
-    outputs = tuple(Value(_nominal_type(value.type)) for value in node.outputs)
-    return Node(node.op, inputs, outputs, (), node.loc)
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ from netwright.compiler.ir import (
 from netwright.compiler.ir.dims import symbols
 from netwright.compiler.ir.text import print_program
 from netwright.compiler.ir.verify import verify
+from netwright.compiler.layout.sizes import TypicalSizes
 from netwright.compiler.ops import functional as fn
 from netwright.compiler.ops.elementwise import Add
 from netwright.compiler.ops.shape import Transpose
@@ -292,3 +293,11 @@ def test_entries_agree_on_the_weights_that_they_share() -> None:
     assert "conv" not in {node.op.name for node in changed.entries["small"].graph.nodes}
     alone = replace(before, entries={"small": before.entries["small"]})
     assert after_layout(alone, costs)[0].entries["small"].graph is before.entries["small"].graph
+
+
+def test_symbols_count_as_images_of_a_usual_size() -> None:
+    h, batch, free = symbol("H", 8, 4096), symbol("N"), symbol("K", 1, 9)
+    sizes = TypicalSizes.of([TensorType(F, (batch, 1, 16 * h + 60, 300)), TensorType(F, (h,))])
+    assert sizes.of_type(TensorType(F, (batch, h, 2 * h, free))).shape == (1, 12, 24, 9)
+    huge = TypicalSizes.of([TensorType(F, (1, symbol("W", 500, 600)))])
+    assert huge.of_type(TensorType(F, (symbol("W", 500, 600),))).shape == (500,)
