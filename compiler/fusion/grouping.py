@@ -157,23 +157,32 @@ class Grouping:
             self.place(each)
 
     def reclaim(self, node: Node, source: Source) -> list[Node]:
-        """Take from an anchor's kernel what it computes for a reduction alone; they begin a kernel of their own."""
+        """Take from an anchor's kernel what it computes for a reduction alone, to begin a kernel with it."""
         kernel = self.owning(source.base)
         if kernel is None or kernel.anchor is None or node in self.unanchored:
             return []
+        self.unanchored.add(node)
         pulled: list[Node] = []
+        border: list[Node] = []
         todo = [self.producers[source.base]]
         while todo:
             each = todo.pop()
-            if each is kernel.anchor or each in pulled or each.output not in kernel.views:
+            if each in pulled:
                 continue
-            if each.output not in self.outputs and self.readers(each) <= {node, *pulled}:
+            movable = each is not kernel.anchor and each.output in kernel.views and each.output not in self.outputs
+            if movable and self.readers(each) <= {node, *pulled}:
                 pulled.append(each)
                 bases = (source.base for source in kernel.sources[each])
                 todo += [self.producers[base] for base in bases if self.owning(base) is kernel]
+            else:
+                border.append(each)
+        # It must not cost memory: others read what stands at the border too, so that it is written in any case.
+        inside = {*kernel.nodes, node}
+        if not all(each in pulled or each.output in self.outputs or self.readers(each) - inside for each in border):
+            return []
+        self.unanchored.update(pulled)
         for each in pulled:
             del self.owner[each], kernel.views[each.output], kernel.sources[each]
-        self.unanchored.update((node, *pulled))
         kernel.nodes = [each for each in kernel.nodes if each in kernel.sources]
         kernel.last = max(self.index[each] for each in kernel.nodes)
         read = {source.base for sources in kernel.sources.values() for source in sources}
