@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ....compiler.fusion.space import ancestors, operand_space
 from ....compiler.ir import Graph, Shape, TensorType
@@ -12,15 +12,16 @@ from ....compiler.ops.channels_last import ConvChannelsLast
 from ....compiler.ops.contract import Convolution, Dot
 from ..arrays import Array
 from ..body import Body, Coordinate
-from ..kernel import Draft, Tiles
+from ..kernel import Draft
 from ..scope import Scope, Template
-from ..templates.conv import Line, Windows, write_convolution
+from ..templates.conv import Line, Windows, write_channel, write_convolution
 from ..templates.depthwise import depthwise_tiles, write_depthwise
 from ..templates.epilogue import Index, Region
-from ..templates.gemm import CONSTANTS, Computed, Names, Product, Stored, tile_order, write_product
-from ..templates.index import coordinates, scaled, total
+from ..templates.gemm import CONSTANTS, Computed, Names, Product, Stored, write_product
+from ..templates.index import coordinates
 from ..templates.multiply import Multiply
-from ..templates.tiles import adding, choose, interpreted, parts_of
+from ..templates.sums import Extent, launch_sums
+from ..templates.tiles import choose, interpreted, parts_of
 
 Places = tuple[Sequence[int], Sequence[int], Sequence[int]]
 
@@ -80,47 +81,14 @@ def launch_product(scope: Scope, region: Region, work: Product, multiply: Multip
     """Run a product and what follows it. ``places`` are the axes of the anchor's result that batch, rows and columns
     make up."""
     down, across, depth, count = (product(each) for each in (work.rows, work.columns, work.depth, work.batch))
-    tiles = (count, Tiles(down, "BLOCK_M"), Tiles(across, "BLOCK_N"))
-    configs = choose(multiply.shapes, down, across, count, depth, multiply.dtype.bytes, {"GROUP": 8})
-    slow = interpreted(down, across, depth, {"GROUP": 8}, multiply.interpreted)
-    parts = parts_of(down, across, count, depth)
-    draft = Draft("dot", CONSTANTS)
-    write_product(draft, work, multiply, parts)
-    if parts == 1:
-        _finish(draft, region, multiply, places)
-        region.launch(scope, draft.launch((tiles,), configs, slow))
-        return
-    sums = scope.new(TensorType(multiply.sums, (parts, count, down, across)))
-    draft.add("inside = row_in & column_in")
-    part = "tl.program_id(1)" if count == 1 else f"({scaled(draft, 'tl.program_id(1)', count)} + batch)"
-    draft.add(f"at = {total((scaled(draft, part, down * across), scaled(draft, 'row', across), 'column'))}")
-    draft.add(f"tl.store({draft.write(sums)} + at, acc, mask=inside)")
-    scope.launch(draft.launch((tiles, (parts,)), configs, slow), out=sums)
-    _add_up(scope, region, multiply, sums, places)
-
-
-def _finish(draft: Draft, region: Region, multiply: Multiply, places: Places) -> None:
-    multiply.write_result(draft, region.anchor.output.type.dtype)
     batch, rows, columns = places
     indices = [Index("batch", batch), Index("row", rows, "row_in"), Index("column", columns, "column_in")]
-    draft.add("inside = row_in & column_in")
-    region.finish(draft, "acc", indices, "inside")
-
-
-def _add_up(scope: Scope, region: Region, multiply: Multiply, sums: Array, places: Places) -> None:
-    """The second kernel of a split product: the sum of the parts, and what follows."""
-    parts, count, down, across = sums.shape
-    assert isinstance(parts, int)
-    draft = Draft("sum", ("BLOCK_M", "BLOCK_N", "GROUP"))
-    tile_order(draft, down, across, count)
-    first = "0" if count == 1 else scaled(draft, "batch", down * across)
-    draft.add(f"at = {total((draft.pointer(sums), first, scaled(draft, 'row', across), 'column'))}")
-    draft.add(f"acc = {multiply.zeros()}", f"for part in range({parts}):")
-    stride = draft.size(count * down * across)
-    draft.add(f"    acc += tl.load(at + part * {stride}, mask=row_in & column_in, other=0)")
-    _finish(draft, region, multiply, places)
-    tiles = (count, Tiles(down, "BLOCK_M"), Tiles(across, "BLOCK_N"))
-    region.launch(scope, draft.launch((tiles,), *adding(down, across)))
+    extent = Extent(count, down, across, parts_of(down, across, count, depth))
+    draft = Draft("dot", CONSTANTS)
+    write_product(draft, work, multiply, extent.parts)
+    configs = choose(multiply.shapes, down, across, count, depth, multiply.dtype.bytes, {"GROUP": 8})
+    slow = interpreted(down, across, depth, {"GROUP": 8}, multiply.interpreted)
+    launch_sums(scope, region, draft, multiply, extent, indices, (configs, slow))
 
 
 @dataclass(frozen=True)
@@ -168,26 +136,30 @@ def _conv(scope: Scope, graph: Graph, inputs: Sequence[Array]) -> Sequence[Array
 
 def _launch_windows(scope: Scope, region: Region, work: Windows, multiply: Multiply, roles: Roles) -> None:
     rows, columns, depth, count = work.rows, work.columns, work.depth, work.programs
+    extent = Extent(count, rows, columns)
     if work.single:
         draft = Draft("depthwise", ("BLOCK_M", "BLOCK_N", "GROUP"))
         names = write_depthwise(draft, work, multiply)
         configs, slow = depthwise_tiles(work)
     else:
+        if work.dense and not work.flat:
+            taps = product(line.kernel for line in work.lines)
+            extent = replace(extent, parts=parts_of(rows, columns, count, depth * taps))
         draft = Draft("conv", CONSTANTS)
-        names = write_convolution(draft, work, multiply)
+        names = write_convolution(draft, work, multiply, extent.parts)
         configs = choose(multiply.shapes, rows, columns, count, depth, multiply.dtype.bytes, {"GROUP": 8})
         slow = interpreted(rows, columns, depth, {"GROUP": 8})
-    multiply.write_result(draft, region.anchor.output.type.dtype)
     points = (0, *roles.over_x)
     if work.dense:
         indices = [Index("row", points, "row_in")]
     else:
         indices = [Index(name, (place,), "row_in", "row") for place, name in zip(points, names, strict=True)]
     indices.append(Index("channel", (roles.channel,), "column_in", "column"))
-    draft.add("inside = row_in & column_in")
-    region.finish(draft, "acc", indices, "inside")
-    tiles = (count, Tiles(rows, "BLOCK_M"), Tiles(columns, "BLOCK_N"))
-    region.launch(scope, draft.launch((tiles,), configs, slow))
+
+    def again(draft: Draft) -> None:
+        write_channel(draft, work)
+
+    launch_sums(scope, region, draft, multiply, extent, indices, (configs, slow), again)
 
 
 TEMPLATES: dict[str, Template] = {"dot": _dot, "conv": _conv, "conv_channels_last": _conv}

@@ -162,17 +162,17 @@ def write_points(draft: Draft, work: Windows) -> list[str]:
     Besides the names of `tile_order`: ``x_at`` [BLOCK_M, 1] (for single channels [BLOCK_M, BLOCK_N]) is where a window
     begins in x, ``w_at`` [1, BLOCK_N] where a filter does in w; ``at0``, ``at1`` ... [BLOCK_M, 1] are the coordinates
     in x of the first element that the window sees, ``taps0`` ... how many it sees along an axis of dilated input, and
-    ``channel`` [1, BLOCK_N] is the channel of the result. ``row_in`` holds for points of the result only.
+    ``channel`` is that of `write_channel`. ``row_in`` holds for points of the result only.
     """
     tile_order(draft, work.rows, work.columns, work.programs)
-    group, phase = "0", "batch"
+    write_channel(draft, work)
+    group = "0"
     if work.single:
-        group = "column" if work.filters == 1 else f"column // {draft.size(work.filters)}"
+        group = "channel" if work.filters == 1 else f"channel // {draft.size(work.filters)}"
     elif work.groups > 1:
-        draft.add(f"group = batch % {work.groups}")
-        group, phase = "group", f"batch // {work.groups}"
+        group = "group"
     if work.phases > 1:
-        draft.add(f"phase = {phase}")
+        draft.add(f"phase = batch // {work.groups}" if group == "group" else "phase = batch")
     lines = work.lines
     image, *points = coordinates(draft, "row", (work.images, *(line.points for line in lines)))
     draft.add(f"image = {image}")
@@ -190,10 +190,17 @@ def write_points(draft: Draft, work: Windows) -> list[str]:
     x_terms = [tiled([scaled(draft, f"at{k}", line.x) for k, line in enumerate(lines)], "row")]
     x_terms += [scaled(draft, "image", work.image), scaled(draft, group, work.channels * work.x_channel)]
     draft.add(f"x_at = {total((draft.pointer(work.x), draft.size(work.x.offset), *x_terms))}")
-    draft.add(f"channel = {'column' if work.single else total((scaled(draft, group, work.filters), 'column'))}")
     w_terms = (tiled((scaled(draft, "channel", work.w_filter),), "column"), *starts, draft.size(work.w.offset))
     draft.add(f"w_at = {total((draft.pointer(work.w), *w_terms))}")
     return names
+
+
+def write_channel(draft: Draft, work: Windows) -> None:
+    """Write ``channel`` [1, BLOCK_N], the channel of the result; and ``group``, unless columns count all channels."""
+    if work.single or work.groups == 1:
+        draft.add("channel = column")
+    else:
+        draft.add(f"group = batch % {work.groups}", f"channel = {scaled(draft, 'group', work.filters)} + column")
 
 
 def _signed(number: int) -> str:
@@ -244,26 +251,39 @@ def reaches(line: Line) -> bool:
     return bool(decide(last, "<", line.size))
 
 
-def write_convolution(draft: Draft, work: Windows, multiply: Multiply) -> list[str]:
-    """Write the sums of a tile, ``acc`` [BLOCK_M, BLOCK_N]; returns the names of `write_points`."""
+def write_convolution(draft: Draft, work: Windows, multiply: Multiply, parts: int = 1) -> list[str]:
+    """Write the sums of a tile, ``acc`` [BLOCK_M, BLOCK_N]; returns the names of `write_points`.
+
+    With ``parts`` above 1 (for a dense input whose window and channels are not one depth) the second axis of the grid
+    counts parts of the depth.
+    """
     names = write_points(draft, work)
     draft.add(f"acc = {multiply.zeros()}")
     if work.flat:
         _flat_steps(draft, work)
     else:
-        _steps(draft, work)
+        _steps(draft, work, parts)
     draft.add("left = tl.load(x_here, mask=x_in, other=0)", "right = tl.load(w_here, mask=w_in, other=0)")
     multiply.write(draft, "left", "right")
     draft.deeper(-1)
     return names
 
 
-def _steps(draft: Draft, work: Windows) -> None:
+def _steps(draft: Draft, work: Windows, parts: int) -> None:
     """A block of channels of one element of the window at a time."""
     moved = [k for k, line in enumerate(work.lines) if line.moved]
     taps = window_sizes(draft, work, moved)
     channels = draft.size(work.channels)
-    draft.add(f"blocks = tl.cdiv({channels}, BLOCK_K)", f"for step in range(0, {' * '.join([*taps, 'blocks'])}):")
+    draft.add(f"blocks = tl.cdiv({channels}, BLOCK_K)")
+    steps = " * ".join([*taps, "blocks"])
+    if parts == 1:
+        draft.add(f"for step in range(0, {steps}):")
+    else:
+        draft.add(
+            f"each = tl.cdiv({steps}, {parts})",
+            "begin = tl.program_id(1) * each",
+            f"for step in range(begin, tl.minimum(begin + each, {steps})):",
+        )
     draft.deeper()
     draft.wide("k", "step % blocks * BLOCK_K + tl.arange(0, BLOCK_K)")
     draft.add("k_row = k[None, :]", "k_column = k[:, None]")

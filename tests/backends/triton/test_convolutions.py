@@ -137,3 +137,14 @@ def test_windows_that_see_padding_only(tmp_path):
         return fn.conv(x, w, padding=((5, 5),))
 
     agrees(make, types("float32[1, 3, 2]", "float32[4, 3, 2]"), tmp_path)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_few_points_with_many_channels_are_split(tmp_path, groups):
+    def make(build, x, w, bias):
+        y = fn.conv(x, w, padding=((1, 1), (1, 1)), groups=groups)
+        return fn.maximum(y + fn.along(bias, 4, 1), 0.0)
+
+    given = types(f"float32[1, {192 * groups}, 4, 3]", f"float32[{10 * groups}, 192, 3, 3]", f"float32[{10 * groups}]")
+    assert [kernel.name for kernel in kernels(make, given)] == ["k0_conv", "k1_sum"]
+    agrees(make, given, tmp_path)
