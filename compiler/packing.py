@@ -5,13 +5,13 @@ one packing, and sizes may be known as late as at the first call. A row is (firs
 """
 
 
-def pack(rows: tuple | list, align: int = 64, effort: int = 200_000) -> tuple[list[int], int]:
+def pack(rows: tuple | list, align: int = 64, effort: int = 100_000) -> tuple[list[int], int]:
     """The offset of each buffer, a multiple of ``align``, and the bytes that hold them all.
 
     The best of several greedy ways, where each buffer takes the tightest gap between those that live at the same time:
-    in the order of time, then with the largest, the longest or the most entangled first. It ends when nothing could be
-    better. The latter compare buffers in pairs; they are left out where more than ``effort`` pairs live at the same
-    time, so that time grows as n log n.
+    in the order of time, then with the most entangled, the longest or the largest first, then with what found no room
+    first. It ends when nothing could be better. All but the first compare buffers in pairs; they are left out where
+    more than ``effort`` pairs live at the same time, so that time grows as n log n.
     """
     size = [-(-row[2] // align) * align for row in rows]
     order = sorted(range(len(rows)), key=lambda one: (rows[one][0], -size[one], one))
@@ -25,12 +25,22 @@ def pack(rows: tuple | list, align: int = 64, effort: int = 200_000) -> tuple[li
         return offsets, total
     span = [row[1] - row[0] + 1 for row in rows]
     for rank in (
-        [(-size[one], -span[one]) for one in range(len(rows))],
-        [(-size[one] * span[one], -size[one]) for one in range(len(rows))],
-        [(-span[one], -size[one]) for one in range(len(rows))],
         [(-len(meets[one]), -size[one]) for one in range(len(rows))],
+        [(-span[one], -size[one]) for one in range(len(rows))],
+        [(-size[one] * span[one], -size[one]) for one in range(len(rows))],
+        [(-size[one], -span[one]) for one in range(len(rows))],
     ):
-        found, top = packed_in_order(size, meets, sorted(order, key=rank.__getitem__))
+        order = sorted(order, key=rank.__getitem__)
+        found, top = packed_in_order(size, meets, order)
+        if top < total:
+            offsets, total = found, top
+        if total == bound:
+            return offsets, total
+    for _ in range(min(24, effort // (1 + sum(map(len, meets))))):
+        # What lies highest found no room below: it goes first from now on.
+        high = {one for one in order if found[one] + size[one] == top}
+        order = [*(one for one in order if one in high), *(one for one in order if one not in high)]
+        found, top = packed_in_order(size, meets, order)
         if top < total:
             offsets, total = found, top
         if total == bound:
