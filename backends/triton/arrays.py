@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from ...compiler.ir import AnyDim, Dim, DType, Shape, TensorType, symbol
+from ...compiler.ir import AnyDim, Dim, DType, Shape, TensorType, Value, symbol
 from ...compiler.ir.dims import product
 from ..strides import is_packed, packed, reshaped
 
@@ -148,6 +148,17 @@ def cut(array: Array, start: Sequence[AnyDim], shape: Shape, step: Sequence[int]
         offset = offset + first * stride
     strides = tuple(a * b for a, b in zip(array.strides, step, strict=True))
     return replace(array, shape=shape, strides=strides, offset=offset)
+
+
+def parts(array: Array, axis: int, values: Sequence[Value]) -> list[Array]:
+    """The pieces of an array along an axis that values of these types fill one after the other."""
+    found = []
+    at: AnyDim = 0
+    rank = len(array.shape)
+    for value in values:
+        found.append(cut(array, [at if each == axis else 0 for each in range(rank)], value.type.shape, (1,) * rank))
+        at = at + value.type.shape[axis]
+    return found
 
 
 def reverse(array: Array, axes: Sequence[int]) -> Array:

@@ -10,7 +10,7 @@ from ..source import comment
 from .arrays import Array, Kind, new
 from .helpers import sources
 from .kernel import Kernel
-from .lower import LOWERINGS, TEMPLATES
+from .lower import LOWERINGS, TEMPLATES, WRITERS
 from .plan import Plan, plan
 from .scope import Scope, Shared
 from .templates.carry import hand_on
@@ -38,7 +38,7 @@ class _Lowered:
 
 def emit(program: Program) -> Emitted:
     """The module of a legalized program."""
-    shared = Shared(LOWERINGS, TEMPLATES)
+    shared = Shared(LOWERINGS, TEMPLATES, WRITERS)
     types = program.tensor_types()
     weights = {name: new(types[name], Kind.WEIGHT) for name in program.used_tensors()}
     for index, array in enumerate(weights.values()):

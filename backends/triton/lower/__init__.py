@@ -27,3 +27,5 @@ REFUSALS: dict[str, Refusal] = {
     **attention.REFUSALS,
 }
 """Reasons against single nodes of ops that are lowered otherwise."""
+WRITERS = frozenset(TEMPLATES) | elementwise.WRITERS | shape.WRITERS | index.WRITERS
+"""The ops whose lowerings take their memory as `Scope.result` gives it."""

@@ -28,7 +28,7 @@ def _rows(scope: Scope, region: Graph, operands: Sequence[Array]) -> Sequence[Ar
 
 
 def _launched(scope: Scope, region: Graph, operands: Sequence[Array], label: str) -> Sequence[Array]:
-    outputs = {value: scope.new(value.type) for value in region.outputs}
+    outputs = {value: scope.result(value) for value in region.outputs}
     write = pointwise if label == "map" else rows
     launch, reuse = write(region, given(region, operands), outputs, label)
     first, *others = outputs.values()
@@ -51,7 +51,7 @@ def _cast(scope: Scope, node: Node, x: Array) -> Array:
 
 
 def _bitcast(scope: Scope, node: Node, x: Array) -> Array:
-    out = scope.new(node.output.type)
+    out = scope.result(node.output)
     move = Move("bitcast", out.shape, [by_axis(x), by_axis(out)])
     value = move.read(x, move.strides[0])
     move.store(out, move.address(out, move.strides[1]), bitcast(value, x.dtype, out.dtype))
@@ -65,6 +65,9 @@ def _same(scope: Scope, node: Node, x: Array) -> Array:
 
 def _fused(scope: Scope, node: Node, operands: Sequence[Array]) -> Sequence[Array]:
     (region,) = node.regions
+    for outside, inside in zip(node.outputs, region.outputs, strict=True):
+        if outside in scope.places:
+            scope.places[inside] = scope.places[outside]
     return scope.shared.templates[node.op.kind](scope, region, operands)  # type: ignore[attr-defined]
 
 
@@ -96,6 +99,7 @@ LOWERINGS: dict[str, Lowering] = {
     "iota": _iota,
     "dimension": _dimension,
 }
+WRITERS = frozenset({"fused", "bitcast"})
 _REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min")
 TEMPLATES: dict[str, Template] = {
     "pointwise": _pointwise,

@@ -15,7 +15,7 @@ from ..templates.moves import Move, by_axis
 def _gather(scope: Scope, node: Node, x: Array, indices: Array) -> Array:
     op = node.op
     assert isinstance(op, Gather)
-    out, axis, many = scope.new(node.output.type), op.axis, len(indices.shape)
+    out, axis, many = scope.result(node.output), op.axis, len(indices.shape)
     from_x = {place if place < axis else place + many - 1: stride for place, stride in by_axis(x, leave=[axis]).items()}
     move = Move("gather", out.shape, [from_x, by_axis(indices, axis), by_axis(out)])
     at = move.read(indices, move.strides[1])
@@ -28,7 +28,7 @@ def _gather(scope: Scope, node: Node, x: Array, indices: Array) -> Array:
 def _gather_elements(scope: Scope, node: Node, x: Array, indices: Array) -> Array:
     op = node.op
     assert isinstance(op, GatherElements)
-    out = scope.new(node.output.type)
+    out = scope.result(node.output)
     move = Move("gather_elements", out.shape, [by_axis(x, leave=[op.axis]), by_axis(indices), by_axis(out)])
     at = move.read(indices, move.strides[1])
     where = f"{move.address(x, move.strides[0])} + {at} * {move.draft.size(x.strides[op.axis])}"
@@ -52,7 +52,7 @@ def _starts(move: Move, x: Array, part: Sequence[object], starts: Sequence[Array
 
 def _dynamic_slice(scope: Scope, node: Node, x: Array, starts: Sequence[Array]) -> Array:
     assert isinstance(node.op, DynamicSlice)
-    out = scope.new(node.output.type)
+    out = scope.result(node.output)
     move = Move("slice", out.shape, [by_axis(x), by_axis(out)])
     where = move.address(x, move.strides[0]) + _starts(move, x, out.shape, starts)
     move.store(out, move.address(out, move.strides[1]), move.load(x, where))
@@ -70,6 +70,7 @@ def _dynamic_update_slice(scope: Scope, node: Node, x: Array, update: Array, sta
     return base
 
 
+WRITERS = frozenset({"gather", "gather_elements", "dynamic_slice"})
 LOWERINGS: dict[str, Lowering] = {
     "gather": _gather,
     "gather_elements": _gather_elements,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ....compiler.ir import AnyDim, Node
+from ....compiler.ir import Node
 from ....compiler.ops.shape import Broadcast, Concat, Pad, Reshape, Reverse, Slice, Transpose
 from .. import arrays
 from ..arrays import Array
@@ -40,20 +40,17 @@ def _reverse(scope: Scope, node: Node, x: Array) -> Array:
 
 def _concat(scope: Scope, node: Node, xs: Sequence[Array]) -> Array:
     assert isinstance(node.op, Concat)
-    out, axis = scope.new(node.output.type), node.op.axis
-    at: AnyDim = 0
-    rank = len(out.shape)
-    for x in xs:
-        start = [at if each == axis else 0 for each in range(rank)]
-        scope.store(arrays.cut(out, start, x.shape, (1,) * rank), x)
-        at = at + x.shape[axis]
+    out = scope.result(node.output)
+    for x, part in zip(xs, arrays.parts(out, node.op.axis, node.inputs), strict=True):
+        if not (x.buffer is part.buffer and x.offset == part.offset and x.strides == part.strides):
+            scope.store(part, x)
     return out
 
 
 def _pad(scope: Scope, node: Node, x: Array, fill: Array) -> Array:
     op = node.op
     assert isinstance(op, Pad)
-    out = scope.new(node.output.type)
+    out = scope.result(node.output)
     changed = [
         axis
         for axis, (low, high, gap) in enumerate(zip(op.low, op.high, op.interior, strict=True))
@@ -83,6 +80,7 @@ def _pad(scope: Scope, node: Node, x: Array, fill: Array) -> Array:
     return out
 
 
+WRITERS = frozenset({"concat", "pad"})
 LOWERINGS: dict[str, Lowering] = {
     "reshape": _reshape,
     "transpose": _transpose,

@@ -49,7 +49,7 @@ class Region:
         before, anchor, after = split(graph)
         assert anchor is not None, "a template needs an anchor"
         arrays = dict(zip(graph.inputs, inputs, strict=True))
-        results = {value: scope.new(value.type) for value in graph.outputs}
+        results = {value: scope.result(value) for value in graph.outputs}
         return cls(graph, anchor, before, after, space(graph), arrays, results)
 
     @property
