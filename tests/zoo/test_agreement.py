@@ -15,7 +15,7 @@ from netwright.driver.model import load
 from .cases import CASES
 from .running import error
 
-TARGETS = ("numpy", "jax", "onnx")
+TARGETS = ("numpy", "jax", "onnx", "triton")
 CLOSE = 1e-4
 """Relative to the largest value of an output."""
 
