@@ -1,4 +1,4 @@
-"""What a person gives as input: pictures, arrays in files, numbers. Each becomes an array of the declared type."""
+"""What a person gives as input: pictures, texts, arrays in files, numbers; each as an array of the declared type."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from ..compiler.ir.dims import solve
 from .memory import gibibytes, physical_memory
 from .model import nearest
 from .samples import random_inputs
+from .text import Tokenizers
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 MOST_PIXELS = 64_000_000
@@ -42,14 +43,20 @@ _DAMAGED = (
 
 
 def read_inputs(
-    entry: EntrySignature, given: Mapping[str, str], seed: int, sizes: Mapping[str, int] | None = None
+    entry: EntrySignature,
+    given: Mapping[str, str],
+    seed: int,
+    sizes: Mapping[str, int] | None = None,
+    tokenizers: Tokenizers | None = None,
 ) -> dict[str, np.ndarray]:
     """An array for each input of an entry, from texts as they are typed: ``NAME=VALUE``.
 
-    VALUE is a picture, a ``.npy`` or ``.npz`` file (its entry of that name), JSON numbers, or the word `random`.
+    VALUE is a picture, a ``.npy`` or ``.npz`` file (its entry of that name), JSON numbers, the word `random`, or, where
+    the spec says so, a text.
     Inputs that are not given take their default, or are drawn from ``seed`` if the spec says that they are random.
     What is drawn has the sizes of the other inputs, else those of ``sizes``, else small ones. Raises InputError.
     """
+    tokenizers = tokenizers or Tokenizers()
     fields = {field.name: field for field in entry.inputs}
     values: dict[str, np.ndarray] = {}
     for name, text in given.items():
@@ -57,10 +64,10 @@ def read_inputs(
             listed = ", ".join(fields) or "none"
             raise InputError(f"no input is called {name!r}{nearest(name, fields)} (there are: {listed})")
         if text != RANDOM:
-            values[name] = read_input(fields[name], text)
+            values[name] = read_input(fields[name], text, tokenizers)
     for name, field in fields.items():
         if name not in values and name not in given and "default" in (field.source or {}):
-            values[name] = _default(field)
+            values[name] = _default(field, tokenizers)
     known = {**(sizes or {}), **known_sizes(entry, values)}
     drawn = random_inputs(entry, seed, {s.name: known[s.name] for s in entry.symbols if s.name in known})
     for name, field in fields.items():
@@ -77,6 +84,8 @@ def read_inputs(
 def _example(field: Field) -> str:
     if "image" in (field.source or {}):
         return "photo.png"
+    if "text" in (field.source or {}):
+        return "'Once upon a time'"
     return "array.npy" if field.type.rank else "1"
 
 
@@ -98,23 +107,24 @@ def known_sizes(entry: EntrySignature, values: Mapping[str, np.ndarray]) -> dict
     return known
 
 
-def read_input(field: Field, text: str) -> np.ndarray:
+def read_input(field: Field, text: str, tokenizers: Tokenizers) -> np.ndarray:
     """One input from what was typed for it. Raises InputError."""
     suffix = Path(text).suffix.lower()
     if suffix in PICTURES:
         return read_picture(_file(Path(text)), field)
     if suffix in (".npy", ".npz"):
         return _read_array(_file(Path(text)), field.name)
+    is_text = "text" in (field.source or {})
     try:
-        return np.asarray(json.loads(text))
+        numbers = json.loads(text)
+        if isinstance(numbers, list) or not is_text:
+            return np.asarray(numbers)
     except (ValueError, RecursionError):
-        if "text" in (field.source or {}):
-            message = (
-                f"{field.name}={text[:60]!r}: text is not read here; give its tokens as numbers: {field.name}=[[1, 2]]"
-            )
-            raise InputError(message) from None
-        message = f"{field.name}={text[:60]!r} is no picture, no .npy or .npz file, no JSON numbers and not `random`"
-        raise InputError(f"{message}; it should be {field.type}") from None
+        pass
+    if is_text:
+        return tokenizers.encode(field, text)
+    message = f"{field.name}={text[:60]!r} is no picture, no .npy or .npz file, no JSON numbers and not `random`"
+    raise InputError(f"{message}; it should be {field.type}")
 
 
 def _file(path: Path) -> Path:
@@ -154,12 +164,10 @@ def _check_member(path: Path, archive: zipfile.ZipFile, member: str) -> None:
         raise InputError(f"{path}: {member} has {gibibytes(size)}, this machine has {gibibytes(room)}")
 
 
-def _default(field: Field) -> np.ndarray:
+def _default(field: Field, tokenizers: Tokenizers) -> np.ndarray:
     value = (field.source or {})["default"]
-    if isinstance(value, str):
-        raise InputError(
-            f"the default of {field.name!r} is the text {value[:40]!r}; give numbers: --input {field.name}="
-        )
+    if isinstance(value, str) and "text" in (field.source or {}):
+        return tokenizers.encode(field, value)
     try:
         return np.asarray(value).astype(field.type.dtype.numpy)
     except (TypeError, ValueError, OverflowError) as error:

@@ -14,15 +14,17 @@ from .inputs import known_sizes, read_inputs
 from .memory import check_memory
 from .model import nearest
 from .samples import check_symbols
+from .text import Tokenizers, texts_of
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """The outputs by name, the seconds of the call, and the values of symbols."""
+    """The outputs by name, the seconds of the call, the values of symbols, and what outputs of token ids say."""
 
     outputs: Mapping[str, np.ndarray]
     seconds: float
     sizes: Mapping[str, int]
+    texts: Mapping[str, list[str]]
 
 
 def run_entry(
@@ -32,6 +34,7 @@ def run_entry(
     seed: int,
     sizes: Mapping[str, int],
     program: Program | None = None,
+    tokenizers: Tokenizers | None = None,
 ) -> Ran:
     """Run ``entry`` on inputs as in `read_inputs`; where its program is known, not beyond this machine's memory.
 
@@ -42,10 +45,11 @@ def run_entry(
         raise InputError(f"no entry is called {entry!r}{nearest(entry, entries)} (there are: {', '.join(entries)})")
     promised = entries[entry]
     check_symbols([promised], sizes)
-    inputs = read_inputs(promised, given, seed, sizes)
+    inputs = read_inputs(promised, given, seed, sizes, tokenizers)
     if program is not None:
         check_memory(program, known_sizes(promised, inputs))
     start = time.perf_counter()
     outputs = net.run(entry, **inputs)
     seconds = time.perf_counter() - start
-    return Ran(outputs, seconds, bind_sizes(promised, {name: np.shape(array) for name, array in inputs.items()}))
+    bound = bind_sizes(promised, {name: np.shape(array) for name, array in inputs.items()})
+    return Ran(outputs, seconds, bound, texts_of(promised.inputs, outputs, tokenizers))

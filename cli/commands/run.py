@@ -14,6 +14,7 @@ from ...driver.build import Build, compile_model
 from ...driver.files import check_output, write_npz
 from ...driver.memory import check_memory
 from ...driver.run import run_entry
+from ...driver.text import Tokenizers
 from ..app import command
 from ..console import progress, say, say_json, seconds_text
 from ..models import open_model, show_warnings, spread_model, weights_of
@@ -43,7 +44,7 @@ def run(
             "--input",
             "-i",
             metavar="NAME=VALUE",
-            help="A picture, a .npy or .npz file, JSON numbers, or the word random. May be repeated.",
+            help="A picture, a text, a .npy or .npz file, JSON numbers, or the word random. May be repeated.",
         ),
     ] = None,
     file: Annotated[
@@ -64,12 +65,18 @@ def run(
     shard: ShardOption = None,
     weights: WeightsOption = None,
     seed: SeedOption = 0,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            "--tokenizer", metavar="FILE", help="tokenizer.json, if it is not beside the weights or the spec."
+        ),
+    ] = None,
     verify_weights: Annotated[
         bool, typer.Option("--verify-weights", help="Hash every tensor of a bundle, seen before or not.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Run a bundle or a model on pictures, arrays or numbers.
+    """Run a bundle or a model on pictures, texts, arrays or numbers.
 
     Optional inputs that are given are compiled in. Small outputs and the highest scores are shown; all go to -o.
     """
@@ -77,6 +84,7 @@ def run(
     if file is not None:
         check_output(file, ".npz")
     program: Program | None = None
+    folders = [Path(what)]
     with progress(f"opening {what}") as tell:
         if Path(what).is_dir():
             if target or device or knobs or given or dtype or weights or mesh or shard:
@@ -88,18 +96,23 @@ def run(
             show_warnings(model)
             check_memory(model.program, wanted)
             program = model.program
+            folders = [Path(weights) if Path(weights).is_dir() else Path(weights).parent] if weights else []
+            folders.append(model.loaded.path.parent)
             tell(f"compiling {what}")
             build = Build(target or "numpy", Options(device, report=tell.part))
             net = compile_model(model, build, weights_of(weights, seed))
         tell(f"running {what}")
-        ran = run_entry(net, entry, typed, seed, wanted, program)
+        ran = run_entry(net, entry, typed, seed, wanted, program, Tokenizers(folders, tokenizer))
     if file is not None:
         write_npz(file, ran.outputs)
     if json:
         data = {"target": net.target, "entry": entry, "seconds": ran.seconds, "sizes": dict(ran.sizes)}
-        say_json({**data, "outputs": outputs_data(ran.outputs)})
+        say_json({**data, "outputs": outputs_data(ran.outputs), "texts": dict(ran.texts)})
         return
     show_outputs(ran.outputs)
+    for lines in ran.texts.values():
+        for line in lines:
+            say(line)
     bound = "".join(f", {name} = {value}" for name, value in ran.sizes.items())
     random = net.manifest.get("weights", "").startswith("seed ")
     note = "; the weights are random" if random else ""
@@ -115,5 +128,6 @@ app = command(
     run,
     "netwright run zoo:lenet5 --input image=digit.png",
     "netwright run lenet5 --input image=digit.png -o scores.npz",
+    "netwright run zoo:gpt2 --weights gpt2/ --entry generate -i ids='Once upon a time'",
     "netwright run zoo:gpt2 --entry generate -i ids='\\[\\[15496, 11]]' -i temperature=1 -i seed=0",
 )

@@ -1,0 +1,105 @@
+"""Text to token ids and back, by a `tokenizer.json` that the `tokenizers` library reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backends.executable import InputError
+from ..backends.signature import Field
+
+LARGEST_FILE = 256 * 2**20
+"""Bytes of the largest tokenizer file that is read."""
+LONGEST_TEXT = 2**20
+"""Letters of the longest text that is encoded."""
+RESULT = "tokens"
+"""The output that holds a text."""
+
+
+class Tokenizers:
+    """Where tokenizer files are looked for: ``file`` if it is given, else the name that a spec says in ``folders``."""
+
+    def __init__(self, folders: Iterable[Path] = (), file: Path | None = None) -> None:
+        self._folders, self._file = tuple(dict.fromkeys(folders)), file
+        self._loaded: dict[Path, Any] = {}
+
+    def encode(self, field: Field, text: str) -> np.ndarray:
+        """The ids of a text, int64[1, T], prepared as the spec's `from: text` says. Raises InputError."""
+        rules: Mapping[str, Any] = (field.source or {})["text"]
+        if len(text) > LONGEST_TEXT:
+            raise InputError(f"{field.name}: a text of {len(text):,} letters; {LONGEST_TEXT:,} are the most")
+        tokenizer = self._tokenizer(field, rules)
+        encoding = tokenizer.encode(text.lower() if rules.get("lower") else text, add_special_tokens=False)
+        ids = [int(each) for each in encoding.ids]
+        before, after = ([int(rules[key])] if key in rules else [] for key in ("start", "end"))
+        length = rules.get("length")
+        if length is not None:
+            ids = ids[: max(0, int(length) - len(before) - len(after))]
+        if rules.get("reverse"):
+            ids.reverse()
+        ids = [*before, *ids, *after]
+        if length is not None and "pad" in rules:
+            ids += [int(rules["pad"])] * (int(length) - len(ids))
+        if not ids:
+            raise InputError(f"{field.name}: the text {text[:40]!r} has no tokens")
+        return np.array([ids], np.int64)
+
+    def decode(self, field: Field, ids: np.ndarray) -> list[str]:
+        """A text for each row of ids. Raises InputError."""
+        tokenizer = self._tokenizer(field, (field.source or {})["text"])
+        rows = ids.reshape(-1, ids.shape[-1]) if ids.ndim else ids.reshape(1, 1)
+        return [_shown(tokenizer.decode([int(each) for each in row], skip_special_tokens=True)) for row in rows]
+
+    def _tokenizer(self, field: Field, rules: Mapping[str, Any]) -> Any:
+        path = self._find(field, str(rules["tokenizer"]))
+        if path not in self._loaded:
+            if find_spec("tokenizers") is None:
+                raise InputError(
+                    f"{field.name} is text, which the package tokenizers reads: pip install 'netwright[text]'"
+                )
+            from tokenizers import Tokenizer
+
+            if path.stat().st_size > LARGEST_FILE:
+                raise InputError(f"{path} is larger than {LARGEST_FILE // 2**20} MiB")
+            try:
+                self._loaded[path] = Tokenizer.from_file(str(path))
+            except Exception as error:
+                # The library raises plain exceptions of its own for whatever is wrong with a file.
+                raise InputError(f"{path} is no tokenizer file: {error}") from error
+        return self._loaded[path]
+
+    def _find(self, field: Field, name: str) -> Path:
+        if self._file is not None:
+            if not self._file.is_file():
+                raise InputError(f"there is no file {self._file}")
+            return self._file
+        for folder in self._folders:
+            if (folder / name).is_file():
+                return folder / name
+        looked = ", ".join(map(str, self._folders)) or "no folder"
+        raise InputError(
+            f"{field.name} is text, and {name} is not found (in {looked}): say --tokenizer FILE, or give ids: "
+            f"--input {field.name}=[[1, 2]]"
+        )
+
+
+def _shown(text: str) -> str:
+    """A text that a terminal may show: what could steer it is replaced."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)
+
+
+def texts_of(
+    entry_inputs: Iterable[Field], outputs: Mapping[str, np.ndarray], tokenizers: Tokenizers | None
+) -> dict[str, list[str]]:
+    """What outputs of ids say, where the entry reads text and its tokenizer is at hand; nothing otherwise."""
+    field = next((each for each in entry_inputs if "text" in (each.source or {})), None)
+    if field is None or tokenizers is None or RESULT not in outputs:
+        return {}
+    try:
+        return {RESULT: tokenizers.decode(field, outputs[RESULT])}
+    except InputError:
+        return {}
