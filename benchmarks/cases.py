@@ -49,6 +49,11 @@ CASES: tuple[Case, ...] = (
     ),
 )  # fmt: skip
 
+ON_GPU: tuple[Case, ...] = (
+    Case("gpt2", "128 tokens", "gpt2", "gpt2", {"N": 1, "T": 128}, ("logits",)),
+)  # fmt: skip
+"""Cases that are worth their minutes on a GPU only."""
+
 _TINY_BERT = {"depth": 2, "width": 64, "heads": 4, "hidden": 128, "vocabulary": 500}
 
 SMALL: tuple[Case, ...] = (

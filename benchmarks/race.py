@@ -86,7 +86,7 @@ def race(case: Case, folder: Path, threads: int, rounds: int, seconds: float, te
         running = dict(_prepare(given, results, stack, tell))
         _compare(case, results, running, folder)
         ready = [(result, running[result.name]) for result in results if not result.problem]
-        _take_turns(ready, rounds, seconds, tell)
+        take_turns(ready, rounds, seconds, tell)
     return results
 
 
@@ -174,7 +174,7 @@ def _error(got: np.ndarray, wanted: np.ndarray) -> float:
     return difference / largest
 
 
-def _take_turns(running: list[tuple[Result, Contender]], rounds: int, seconds: float, tell: Tell) -> None:
+def take_turns(running: list[tuple[Result, Contender]], rounds: int, seconds: float, tell: Tell) -> None:
     """Everybody runs for a moment, round after round, each time with another one first. The first round warms up."""
     start = time.monotonic()
     for number in range(rounds + 1):

@@ -16,10 +16,10 @@ Data = dict[str, Any]
 UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
 
 
-def case_data(case: Case, results: Sequence[Result]) -> Data:
-    """A case as JSON data. Ratios are of medians, to torch's own export in onnxruntime."""
+def case_data(case: Case, results: Sequence[Result], base: str = EXPORTED) -> Data:
+    """A case as JSON data. Ratios are of medians, to those of the contender ``base``."""
     medians = {result.name: statistics.median(result.times) for result in results if result.times}
-    base = medians.get(EXPORTED)
+    unit = medians.get(base)
     return {
         "model": case.name,
         "what": case.what,
@@ -27,7 +27,7 @@ def case_data(case: Case, results: Sequence[Result]) -> Data:
             result.name: {
                 "median_seconds": medians.get(result.name),
                 "quartiles_seconds": quartiles(result.times),
-                "ratio": medians[result.name] / base if base and result.name in medians else None,
+                "ratio": medians[result.name] / unit if unit and result.name in medians else None,
                 "runs": len(result.times),
                 "difference_from_torch": result.error,
                 "problem": result.problem or None,
@@ -52,7 +52,7 @@ def short(data: Data) -> str:
     rows = []
     for case in data["cases"]:
         found = case["contenders"]
-        rows.append([f"{case['model']} ({case['what']})", *(_cell(found[name]) for name in CONTENDERS)])
+        rows.append([f"{case['model']} ({case['what']})", *(cell(found[name]) for name in CONTENDERS)])
     threads = data["threads"]
     note = (
         f"Median time of a run at batch 1, float32, {threads} threads each, on {data['machine']['processor']}; in "
@@ -61,7 +61,8 @@ def short(data: Data) -> str:
     return f"{table(['model', *CONTENDERS], rows)}\n\n{note}\n"
 
 
-def _cell(found: Mapping[str, Any]) -> str:
+def cell(found: Mapping[str, Any]) -> str:
+    """A median with its ratio in brackets, or a dash."""
     if found["median_seconds"] is None:
         return "-"
     ratio = found["ratio"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 import torch
 
 from netwright.backends import bundle, signature
-from netwright.benchmarks import depth, race, report
-from netwright.benchmarks.cases import CASES, SMALL, Case
+from netwright.benchmarks import depth, gpu, race, report
+from netwright.benchmarks.cases import CASES, ON_GPU, SMALL, Case
 from netwright.benchmarks.deep_specs import KINDS
 from netwright.benchmarks.peers import build, flat
 from netwright.driver.build import Build, Weights, compile_model
@@ -19,8 +20,13 @@ from netwright.driver.model import load
 from netwright.driver.processes import ContenderError
 from netwright.driver.samples import distance, random_inputs
 
+SMALL_GPT2 = replace(
+    ON_GPU[0], args={"depth": 2, "width": 64, "heads": 4, "vocabulary": 300}, sizes={"N": 2, "T": 9},
+    peer_args={"depth": 2, "width": 64, "heads": 4, "vocabulary": 300},
+)  # fmt: skip
 
-@pytest.mark.parametrize("case", SMALL, ids=lambda case: case.name)
+
+@pytest.mark.parametrize("case", [*SMALL, SMALL_GPT2], ids=lambda case: case.name)
 def test_peer_is_the_same_network(tmp_path: Path, case: Case) -> None:
     model = load(f"zoo:{case.zoo}", **case.args)
     weights = Weights(everywhere=True).kept(model)
@@ -134,3 +140,37 @@ def test_depth(tmp_path: Path, kind: str) -> None:
     assert list(y.shape) == shape
     program = load(tmp_path / "3.yaml").program
     assert sum(node.op.name == "relu" for node in program.entries["main"].graph.nodes) in (1, 4)
+
+
+def test_gpu_needs_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["gpu"])
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setattr(gpu, "gpu_facts", lambda: None)
+    with pytest.raises(SystemExit) as caught:
+        gpu.main()
+    assert caught.value.code == 1
+    assert "needs an NVIDIA GPU that torch can use; there is none here" in capsys.readouterr().err
+
+
+def test_race_on_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU stands for the device: our kernels are interpreted, torch is eager."""
+    monkeypatch.setattr(gpu, "CONTENDERS", (gpu.OURS, gpu.EAGER))
+    setting = gpu.Setting(SMALL[0], 2, "bfloat16", device="cpu")
+    for result in gpu.race(setting, tmp_path, 1, 1.0, lambda message: None):
+        assert not result.problem
+        assert result.error is not None and result.error <= gpu.CLOSE["bfloat16"] and result.times
+
+
+def test_page_of_a_gpu() -> None:
+    results = [
+        race.Result(gpu.OURS, [0.001] * 3, 1e-6),
+        race.Result(gpu.EAGER, [], 0.5, "the outputs differ"),
+        race.Result(gpu.COMPILED, [0.002] * 3, 2e-6),
+    ]
+    case = gpu.case_data(gpu.Setting(CASES[2], 32, "float16"), results)
+    assert case["contenders"][gpu.OURS]["ratio"] == 0.5 and case["batch"] == 32 and case["dtype"] == "float16"
+    text = gpu.page({"command": "c", "date": "d", "machine": {"GPU": "H100"}, "cases": [case]})
+    row = "| resnet50 (image 224 x 224) | 32 | float16 | 1.00 ms (0.50) | - | 2.00 ms (1.00) | 1e-06 / 5e-01 / 2e-06 |"
+    assert row in text
+    assert "- resnet50, batch 32, float16, torch eager: the outputs differ" in text
+    assert gpu.file_name("NVIDIA H100 80GB HBM3") == "nvidia-h100-80gb-hbm3"

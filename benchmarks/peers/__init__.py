@@ -13,11 +13,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .sequences import Bert
+from .sequences import Bert, Gpt2
 from .vision import ResNet, Vgg, lenet5
 
 PEERS: dict[str, Callable[..., nn.Module]] = {
     "bert": Bert,
+    "gpt2": Gpt2,
     "lenet5": lenet5,
     "lstm": lambda **args: nn.LSTM(**args, batch_first=True),
     "resnet": ResNet,
