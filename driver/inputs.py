@@ -7,7 +7,8 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -182,15 +183,27 @@ def read_picture(path: Path, field: Field) -> np.ndarray:
     """
     if field.type.rank != 4 and not (field.type.rank == 2 and "image" in (field.source or {})):
         raise InputError(f"{path} is a picture; input {field.name!r} is {field.type}, not [N, channels, height, width]")
+    with _refusing(path):
+        return picture_array(framed_picture(path, field), field)
+
+
+def framed_picture(path: Path, field: Field) -> Image.Image:
+    """The picture in the size, the frame and the channels that the network sees. Raises InputError."""
+    with _refusing(path), warnings.catch_warnings():
+        # Our own limit, which is an error, stands before Pillow's, which is a warning.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(path) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                message = f"{path} has {opened.width} x {opened.height} pixels"
+                raise InputError(f"{message}; {MOST_PIXELS:,} are the most that are read")
+            return _framed(ImageOps.exif_transpose(opened), field)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """What a damaged or immense picture raises is one message."""
     try:
-        with warnings.catch_warnings():
-            # Our own limit, which is an error, stands before Pillow's, which is a warning.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                if opened.width * opened.height > MOST_PIXELS:
-                    message = f"{path} has {opened.width} x {opened.height} pixels"
-                    raise InputError(f"{message}; {MOST_PIXELS:,} are the most that are read")
-                return prepare_picture(ImageOps.exif_transpose(opened), field)
+        yield
     except InputError:
         raise
     except MemoryError as error:
@@ -201,18 +214,31 @@ def read_picture(path: Path, field: Field) -> np.ndarray:
 
 def prepare_picture(picture: Image.Image, field: Field) -> np.ndarray:
     """The array of a picture that is open. See `read_picture`."""
-    rules: Mapping[str, Any] = (field.source or {}).get("image", {})
-    single = field.type.rank == 4 and field.type.shape[1] == 1
-    channels = rules.get("channels", "gray" if single else "rgb")
-    picture = picture.convert("L" if channels == "gray" else "RGB")
+    return picture_array(_framed(picture, field), field)
+
+
+def _framed(picture: Image.Image, field: Field) -> Image.Image:
+    rules = _rules(field)
+    picture = picture.convert("L" if rules["channels"] == "gray" else "RGB")
     if "resize" in rules:
         picture = _resize(picture, _pair(rules["resize"]), rules.get("fit", "shorter"))
     if "crop" in rules:
         picture = _crop(picture, _pair(rules["crop"]))
+    return picture
+
+
+def _rules(field: Field) -> Mapping[str, Any]:
+    single = field.type.rank == 4 and field.type.shape[1] == 1
+    return {"channels": "gray" if single else "rgb", **(field.source or {}).get("image", {})}
+
+
+def picture_array(picture: Image.Image, field: Field) -> np.ndarray:
+    """A framed picture as numbers."""
+    rules = _rules(field)
     unit = 1 / 255 if field.type.dtype.is_float else 1
     array = np.asarray(picture, np.float32) * np.float32(rules.get("scale", unit))
     array = array[:, :, None] if array.ndim == 2 else array
-    if channels == "bgr":
+    if rules["channels"] == "bgr":
         array = array[:, :, ::-1]
     mean, std = (np.asarray(rules.get(key, neutral), np.float32) for key, neutral in (("mean", 0), ("std", 1)))
     array = (array - mean) / std

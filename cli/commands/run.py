@@ -11,6 +11,7 @@ from ...backends.api import Options
 from ...backends.executable import Executable
 from ...compiler.ir import Program
 from ...driver.build import Build, compile_model
+from ...driver.draw import draw
 from ...driver.files import check_output, write_npz
 from ...driver.memory import check_memory
 from ...driver.run import run_entry
@@ -65,6 +66,12 @@ def run(
     shard: ShardOption = None,
     weights: WeightsOption = None,
     seed: SeedOption = 0,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--draw", metavar="FILE", help="Draw boxes or classes over the picture that was given: a .png file."
+        ),
+    ] = None,
     tokenizer: Annotated[
         Path | None,
         typer.Option(
@@ -83,6 +90,8 @@ def run(
     typed, wanted = pairs(inputs, "--input"), sizes(dim)
     if file is not None:
         check_output(file, ".npz")
+    if picture is not None:
+        check_output(picture, ".png")
     program: Program | None = None
     folders = [Path(what)]
     with progress(f"opening {what}") as tell:
@@ -105,6 +114,9 @@ def run(
         ran = run_entry(net, entry, typed, seed, wanted, program, Tokenizers(folders, tokenizer))
     if file is not None:
         write_npz(file, ran.outputs)
+    drawn = ""
+    if picture is not None:
+        drawn = draw(net.signature.entries[entry].inputs, typed, ran.outputs, picture)
     if json:
         data = {"target": net.target, "entry": entry, "seconds": ran.seconds, "sizes": dict(ran.sizes)}
         say_json({**data, "outputs": outputs_data(ran.outputs), "texts": dict(ran.texts)})
@@ -122,12 +134,15 @@ def run(
     )
     if file is not None:
         say(f"{file}: {', '.join(ran.outputs)}")
+    if drawn:
+        say(f"{picture}: {drawn}")
 
 
 app = command(
     run,
     "netwright run zoo:lenet5 --input image=digit.png",
     "netwright run lenet5 --input image=digit.png -o scores.npz",
+    "netwright run zoo:yolov3 --weights yolov3.weights --input image=street.png --draw boxes.png",
     "netwright run zoo:gpt2 --weights gpt2/ --entry generate -i ids='Once upon a time'",
     "netwright run zoo:gpt2 --entry generate -i ids='\\[\\[15496, 11]]' -i temperature=1 -i seed=0",
 )
