@@ -160,6 +160,10 @@ class Backend(ABC):
         in float32 between casts; any other refused primitive is an error that shows the reason.
         """
 
+    whole_axes: ClassVar[bool] = False
+    """Whether the pass `layout` should keep groups of channels together, in work element by element: where a loop over
+    the few channels of a group is dear, and a kernel more is not."""
+
     def layout(self, node: Node) -> tuple[float, float] | None:
         """What a node costs in its natural form and in the other one, or None if that makes no difference.
 

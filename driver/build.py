@@ -106,7 +106,7 @@ def compilation(model: Model, build: Build) -> tuple[Backend, Context]:
         forbids=backend.forbids,
         fusion=backend.fusion,
         precision=Policy(keep_float32=model.lowered.keep_float32),
-        layout=LayoutCosts(backend.layout, backend.conversion),
+        layout=LayoutCosts(backend.layout, backend.conversion, backend.whole_axes),
         debug=bool(os.environ.get("NETWRIGHT_DEBUG")),
         dump_dir=build.dump_dir,
     )

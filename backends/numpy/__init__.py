@@ -23,6 +23,7 @@ class NumpyBackend(Backend):
     name = "numpy"
     summary = "one readable Python module on NumPy, for any CPU"
     requires = frozenset({"layout", "fuse", "schedule"})
+    whole_axes = True
     fusion = FUSION
 
     def claims(self, node: Node) -> str | None:

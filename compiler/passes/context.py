@@ -46,6 +46,7 @@ class LayoutCosts:
 
     of_node: Callable[[Node], tuple[float, float] | None]
     of_conversion: Callable[[TensorType], float]
+    whole_axes: bool = False
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from ..ir.graph import Builder, Graph, Node, Value
 from ..ir.op import OpError
 from ..ir.program import Entry, Program
 from ..ir.types import TensorType
+from ..layout.coarsen import coarsen
 from ..layout.form import Form, regrouped, to_form, to_natural
 from ..layout.products import swapped
 from ..layout.sizes import TypicalSizes
@@ -77,7 +78,10 @@ def _graph(
     plan = _Plan(graph, fixed, context, costs, sizes, decided)
     plan.spread()
     chosen = plan.choose()
-    return _Rewriter(plan, chosen).graph() if chosen else graph
+    if not chosen:
+        return graph
+    changed = _Rewriter(plan, chosen).graph()
+    return coarsen(changed) if costs.whole_axes else changed
 
 
 @dataclass(slots=True)

@@ -5,7 +5,8 @@
     == title
     #! refuse softmax relu          (what the target does not claim; `composites` are all of them)
     #! policy compute=bfloat16      (also params=..., keep=op,op)
-    #! costs conv=5 dot=0:2 move=1  (of an op in its natural and its other form, of a conversion; what is left out is 0)
+    #! costs conv=5 dot=0:2 move=1  (of an op in its natural and its other form, of a conversion; what is left out is 0;
+                                     `whole=1`: the target wants whole axes)
     #! fuse conv dot nodes=3        (the anchors of kernels; a dot takes a prologue; also operands=...)
     sections of a program
     --
@@ -89,9 +90,9 @@ CASES = [case for path in sorted(FOLDER.glob("*.txt")) for case in read(path)]
 
 def layout_costs(given: dict[str, str]) -> LayoutCosts:
     """Flat costs by op, whatever the sizes."""
-    move = float(given.pop("move", "0"))
+    move, whole = float(given.pop("move", "0")), "whole" in given
     pairs = {name: (*map(float, text.split(":")), 0.0) for name, text in given.items()}
-    return LayoutCosts(lambda node: pairs[node.op.name][:2] if node.op.name in pairs else None, lambda type: move)
+    return LayoutCosts(lambda node: pairs[node.op.name][:2] if node.op.name in pairs else None, lambda type: move, whole)
 
 
 def context(case: Case) -> Context:
