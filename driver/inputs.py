@@ -108,7 +108,7 @@ def known_sizes(entry: EntrySignature, values: Mapping[str, np.ndarray]) -> dict
     return known
 
 
-def read_input(field: Field, text: str, tokenizers: Tokenizers) -> np.ndarray:
+def read_input(field: Field, text: str, tokenizers: Tokenizers | None = None) -> np.ndarray:
     """One input from what was typed for it. Raises InputError."""
     suffix = Path(text).suffix.lower()
     if suffix in PICTURES:
@@ -123,7 +123,7 @@ def read_input(field: Field, text: str, tokenizers: Tokenizers) -> np.ndarray:
     except (ValueError, RecursionError):
         pass
     if is_text:
-        return tokenizers.encode(field, text)
+        return (tokenizers or Tokenizers()).encode(field, text)
     message = f"{field.name}={text[:60]!r} is no picture, no .npy or .npz file, no JSON numbers and not `random`"
     raise InputError(f"{message}; it should be {field.type}")
 
