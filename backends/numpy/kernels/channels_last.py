@@ -42,7 +42,7 @@ def place_of(tile: tuple, out: np.ndarray | None, finish: Finish | None) -> np.n
 
 
 def last_tile(batch: int, depth: int, rows: int, row: int, filters: int) -> tuple[int, int]:
-    """How many images, and how many rows of the result, to make at once: 450 KB of columns or results, or 128 long ones.
+    """How many images, and rows of the result, to make at once: 450 KB of columns or results, or 128 long rows.
 
     ``depth`` elements are a column; 0 stands for columns that are x itself.
     """

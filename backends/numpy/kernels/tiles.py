@@ -48,6 +48,11 @@ def product_tile(columns: int, *axes: int) -> tuple:
     return (*rows, -(-columns // max(1, -(-columns // most))))
 
 
+def workers_for(tiles: int, elements: int) -> int:
+    """How many work at once on so many tiles: one alone where a tile is less than 256 KB."""
+    return max(1, min(available_cores(), tiles)) if elements >= 65536 else 1
+
+
 class Tiles:
     """How a kernel is cut along its first axes, and the scratch memory of one tile.
 
@@ -69,9 +74,9 @@ class Tiles:
             self.offsets, self.each = self.packed(wanted)
         parts = ([(at, min(at + step, size)) for at in range(0, size, step or 1)] for size, step in zip(axes, wanted))
         self.tiles = list(itertools.product(*parts))
-        if most is None and math.prod(wanted) * row >= 65536:
+        if most is None:
             able = budget // self.each if self.each else len(self.tiles)
-            self.workers = max(1, min(available_cores(), len(self.tiles), able))
+            self.workers = workers_for(min(len(self.tiles), able), math.prod(wanted) * row)
         self.room = self.workers * self.each
 
     def packed(self, tile: tuple) -> tuple:
@@ -148,7 +153,7 @@ class Finish:
         out: np.ndarray | None,
     ) -> None:
         self.kernel, self.cut, self.memory, self.arrays, self.kept = kernel, cut, memory, arrays, kept
-        self.shape, self.out = shape, out
+        self.shape, self.out = shape, None if out is None else out.reshape(shape)
         self.scratch: list = []
 
     def inside(self, tile: tuple) -> tuple:
@@ -196,4 +201,15 @@ class Threads:
             return []
 
 
-KERNELS = (available_cores, tile_sizes, product_tile, Tiles, run_tiles, take_tiles, Finish, finished_matmul, Threads)
+KERNELS = (
+    available_cores,
+    tile_sizes,
+    product_tile,
+    workers_for,
+    Tiles,
+    run_tiles,
+    take_tiles,
+    Finish,
+    finished_matmul,
+    Threads,
+)
