@@ -152,6 +152,13 @@ class Backend(ABC):
     fusion: ClassVar[Fusion | None] = None
     """What may share a kernel; needs the pass `fuse` among ``requires``, and `claims` that takes the op `fused`."""
 
+    def roll(self, options: Options) -> int | None:
+        """From how many equal blocks in a row they become one loop, unless a person says; 0 for never.
+
+        None for a target that gains nothing by a loop. Needs the pass `roll` among ``requires`` otherwise.
+        """
+        return None
+
     @abstractmethod
     def claims(self, node: Node) -> str | None:
         """None if the emitter takes the node as it is, else the reason why not.

@@ -48,6 +48,10 @@ ShardOption = Annotated[
         rich_help_panel=MESH,
     ),
 ]
+RollOption = Annotated[
+    bool | None,
+    typer.Option("--roll/--no-roll", help="Make equal blocks in a row one loop over stacked weights, or not."),
+]
 DtypeOption = Annotated[
     str | None,
     typer.Option("--dtype", metavar="DTYPE", help="Compute in this float type.", rich_help_panel=MODEL),

@@ -21,6 +21,7 @@ from .passes.layout import layout
 from .passes.legalize import legalize
 from .passes.loop_motion import loop_motion
 from .passes.precision import precision
+from .passes.roll import roll
 from .passes.schedule import schedule
 from .passes.shard import shard
 from .passes.simplify import simplify
@@ -48,6 +49,7 @@ class Step:
 
 STEPS: tuple[Step, ...] = (
     Step(shard, "before anything moves: it finds values by the labels that the spec gives them", default=False),
+    Step(roll, "while blocks are calls; after shard, which may tell equal blocks apart", default=False),
     Step(inline, "first, so that what follows sees across calls; a target that emits functions forbids it"),
     Step(precision, "while composites are whole: a softmax is one op to keep in float32, not five"),
     Step(simplify, "brings broadcasts into the form that the later patterns read"),

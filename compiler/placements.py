@@ -7,7 +7,7 @@ from .ir.op import Access
 from .ir.program import Program
 from .ir.sharding import Axes
 from .ops.placement import ShardingConstraint
-from .ops.shape import Broadcast, Transpose
+from .ops.shape import Broadcast, Concat, Reshape, Transpose
 
 
 def tensor_placements(program: Program) -> dict[str, Axes]:
@@ -50,6 +50,12 @@ def _result(node: Node, value: Value, known: dict[Value, Axes]) -> Axes:
             return given
         case Transpose(axes=order):
             return tuple(known[node.inputs[0]][axis] for axis in order)
+        case Reshape():
+            return _regrouped(node.inputs[0], value, known[node.inputs[0]])
+        case Concat(axis=joined):
+            all_placed = {known[operand] for operand in node.inputs}
+            same = all_placed.pop() if len(all_placed) == 1 else whole
+            return tuple(None if at == joined else placed for at, placed in enumerate(same))
         case Broadcast(axes=places):
             wide = list(whole)
             for place, axis, size in zip(places, known[node.inputs[0]], node.inputs[0].type.shape, strict=True):
@@ -57,9 +63,21 @@ def _result(node: Node, value: Value, known: dict[Value, Axes]) -> Axes:
             return tuple(wide)
     if set(node.op.access) != {Access.SAME} or any(v.type.shape != value.type.shape for v in node.inputs):
         return whole
-    joined = list(whole)
+    merged = list(whole)
     for operand in node.inputs:
-        for at, axis in enumerate(known[operand]):
-            if joined[at] is None and axis not in joined:
-                joined[at] = axis
-    return tuple(joined)
+        for at, name in enumerate(known[operand]):
+            if merged[at] is None and name not in merged:
+                merged[at] = name
+    return tuple(merged)
+
+
+def _regrouped(operand: Value, result: Value, placed: Axes) -> Axes:
+    """A reshape keeps the place of an axis that stays as it is, axes of size 1 aside."""
+    old, new = operand.type.shape, result.type.shape
+    kept = [(at, size) for at, size in enumerate(old) if size != 1]
+    found = [(at, size) for at, size in enumerate(new) if size != 1]
+    axes: list[str | None] = [None] * len(new)
+    if [size for _, size in kept] == [size for _, size in found]:
+        for (before, _), (after, _) in zip(kept, found, strict=True):
+            axes[after] = placed[before]
+    return tuple(axes)

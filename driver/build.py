@@ -27,6 +27,8 @@ from ..version import VERSION
 from .collector import paused
 from .model import Model
 
+_FEWEST_ROLLED = 2
+"""Equal blocks in a row that become a loop where a person asks for loops."""
 KEPT_BYTES = 2**31
 """Parameters up to this size are drawn or read once where several targets need them."""
 
@@ -74,6 +76,7 @@ def parameter_bytes(parameter: Parameter) -> int:
 class Build:
     """How to compile: the target, its device and settings, what to keep of the way, and whether weights are written.
 
+    ``roll`` makes equal blocks in a row one loop, or not; None leaves it to the target.
     A bundle without weights is code alone, for those who bring arrays to its functions or a server to its executable.
     """
 
@@ -81,6 +84,7 @@ class Build:
     options: Options = field(default_factory=Options)
     dump_dir: Path | None = None
     weights: bool = True
+    roll: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +111,19 @@ def compilation(model: Model, build: Build) -> tuple[Backend, Context]:
         fusion=backend.fusion,
         precision=Policy(keep_float32=model.lowered.keep_float32),
         layout=LayoutCosts(backend.layout, backend.conversion, backend.whole_axes),
+        roll=_roll(backend, build),
         debug=bool(os.environ.get("NETWRIGHT_DEBUG")),
         dump_dir=build.dump_dir,
     )
     return backend, context
+
+
+def _roll(backend: Backend, build: Build) -> int:
+    """From how many equal blocks in a row they become a loop. Raises BackendError."""
+    usual = backend.roll(build.options)
+    if usual is None and build.roll:
+        raise BackendError(f"target {backend.name} makes no loop of equal blocks; jax does")
+    return (usual or 0) if build.roll is None else _FEWEST_ROLLED if build.roll else 0
 
 
 def compile_program(model: Model, build: Build, weights: Weights) -> Compiled:

@@ -18,6 +18,9 @@ from .tpu.compile import compile_entries
 from .tpu.report import describe
 from .vocabulary import vocabulary
 
+_DEEP = 64
+"""Blocks in a row that are a loop on a TPU."""
+
 
 class JaxBackend(Backend):
     """JAX and XLA, on whatever device JAX finds."""
@@ -25,11 +28,15 @@ class JaxBackend(Backend):
     name: ClassVar[str] = "jax"
     summary: ClassVar[str] = "JAX/XLA: a readable module of pure functions, and StableHLO for cpu, cuda and tpu"
     extra: ClassVar[str] = "jax"
-    requires: ClassVar[frozenset[str]] = frozenset({"shard"})
+    requires: ClassVar[frozenset[str]] = frozenset({"shard", "roll"})
     forbids: ClassVar[frozenset[str]] = frozenset({"inline"})
 
     def unavailable(self) -> str | None:
         return capabilities.unavailable()
+
+    def roll(self, options: Options) -> int:
+        # So many blocks take the TPU's compiler minutes, and their code half a gigabyte of each chip.
+        return _DEEP if capabilities.topology(options) is not None else 0
 
     def claims(self, node: Node) -> str | None:
         return capabilities.claims(node)

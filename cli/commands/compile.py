@@ -22,6 +22,7 @@ from ..options import (
     JsonOption,
     MeshOption,
     ModelArgument,
+    RollOption,
     SeedOption,
     SetOption,
     ShardOption,
@@ -52,6 +53,7 @@ def compile_(
     no_weights: Annotated[
         bool, typer.Option("--no-weights", help="Write no weights: code alone.", rich_help_panel=WEIGHTS)
     ] = False,
+    roll: RollOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compile a model to a bundle: a folder that runs by itself.
@@ -63,7 +65,7 @@ def compile_(
     loaded = spread_model(open_model(model, knobs, given, dtype, sizes(dim)), mesh, shard)
     source = weights_of(weights, seed)
     with progress(f"compiling {model} for {target}") as tell:
-        build = Build(target, Options(device, report=tell.part), dump_dir, weights=not no_weights)
+        build = Build(target, Options(device, report=tell.part), dump_dir, not no_weights, roll)
         write_bundle(loaded, folder, build, source)
     manifest = read_manifest(folder)
     if json:

@@ -23,6 +23,7 @@ from ..options import (
     FixOption,
     JsonOption,
     ModelArgument,
+    RollOption,
     SetOption,
     TargetOption,
     WithOption,
@@ -42,6 +43,7 @@ def explain(
     dim: FixOption = None,
     given: WithOption = None,
     dtype: DtypeOption = None,
+    roll: RollOption = None,
     json: JsonOption = False,
 ) -> None:
     """Tell what the compiler rewrote, what it declined, and why.
@@ -50,7 +52,7 @@ def explain(
     """
     loaded = open_model(model, knobs, given, dtype, sizes(dim))
     with progress(f"compiling {model} for {target}"):
-        compiled = compile_program(loaded, Build(target, dump_dir=dump_dir), Weights())
+        compiled = compile_program(loaded, Build(target, dump_dir=dump_dir, roll=roll), Weights())
         found = read_log(compiled.context.log)
         chosen = usual_sizes(loaded)
         memory = footprints(compiled, chosen)

@@ -54,8 +54,9 @@ class Context:
     """One compilation.
 
     ``target`` names the backend in messages; ``claims``, ``requires`` and ``forbids`` are the backend's (see
-    `backends.api.Backend`), ``fusion`` says what its kernels can hold (None: nothing is fused). ``debug`` verifies
-    after each pass; ``dump_dir`` gets the program's text after each.
+    `backends.api.Backend`), ``fusion`` says what its kernels can hold (None: nothing is fused). ``roll`` is how
+    many equal blocks in a row become a loop (0: never). ``debug`` verifies after each pass; ``dump_dir`` gets the
+    program's text after each.
     """
 
     target: str = "the target"
@@ -65,6 +66,7 @@ class Context:
     fusion: Fusion | None = None
     precision: Policy | None = None
     layout: LayoutCosts | None = None
+    roll: int = 0
     debug: bool = False
     dump_dir: Path | None = None
     log: list[Event] = field(default_factory=list)

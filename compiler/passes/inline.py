@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from ..ir.graph import Graph, Loc, Node, Value, rewrite_inputs
@@ -46,19 +46,23 @@ def _count(graph: Graph, counts: Mapping[str, int]) -> int:
     return total
 
 
-def inline_calls(graph: Graph, functions: Mapping[str, Graph]) -> Graph:
-    """The graph with each call replaced by the nodes of its function, in regions too."""
-    if not any(isinstance(node.op, Call) for node in graph.walk()):
+def inline_calls(graph: Graph, functions: Mapping[str, Graph], only: Collection[str] | None = None) -> Graph:
+    """The graph with each call, or each of the functions in ``only``, replaced by their nodes, in regions too."""
+
+    def wanted(node: Node) -> bool:
+        return isinstance(node.op, Call) and (only is None or node.op.function in only)
+
+    if not any(map(wanted, graph.walk())):
         return graph
     nodes: list[Node] = []
     replaced: dict[Value, Value] = {}
     for original in graph.nodes:
         node = rewrite_inputs(original, replaced)
-        if isinstance(node.op, Call):
+        if isinstance(node.op, Call) and wanted(node):
             callee = functions[node.op.function]
             replaced |= splice(callee, node.inputs, node.outputs, nodes.append, _Caller(node.loc))
         else:
-            nodes.append(map_regions(node, lambda region: inline_calls(region, functions)))
+            nodes.append(map_regions(node, lambda region: inline_calls(region, functions, only)))
     return Graph(graph.inputs, tuple(nodes), tuple(replaced.get(value, value) for value in graph.outputs))
 
 

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import netwright as nw
@@ -17,7 +18,7 @@ from netwright.backends.bundle import read_manifest
 from netwright.backends.jax.tpu import compile as tpu_compile
 from netwright.backends.jax.tpu.report import PASSES, entry_work
 from netwright.backends.jax.tpu.topology import SLICES, parse
-from netwright.driver.build import Build, Weights, compile_program, write_bundle
+from netwright.driver.build import Build, Weights, compile_model, compile_program, write_bundle
 
 pytest.importorskip("jax")
 needs_libtpu = pytest.mark.skipif(find_spec("libtpu") is None, reason="libtpu is not installed")
@@ -116,6 +117,57 @@ def test_one_chip_and_equal_bytes_of_executables(tmp_path: Path) -> None:
     assert manifest["backend"]["tpu"]["devices_used"] == 1
     for path in sorted((tmp_path / "a").iterdir()):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+DEEP = """\
+netwright: 1
+name: deep
+inputs: {x: 'float[8, 16]'}
+blocks:
+  layer:
+    inputs: {x: any}
+    graph:
+      - {op: linear, name: h, in: x, features: 16}
+      - {op: tanh, name: y}
+    outputs: {x: y}
+graph:
+  - {block: layer, name: stack, path: l.$i, repeat: 5, carry: {x: x}}
+outputs: {y: stack.x}
+sharding:
+  mesh: {model: 4}
+  params: {'l.*.h.weight': [model, null]}
+  values: {'stack.*.h': [null, model]}
+"""
+
+
+@needs_libtpu
+def test_blocks_rolled_into_a_loop(tmp_path: Path) -> None:
+    """The stack lies as its parts do; the body of the loop counts five times."""
+    (tmp_path / "deep.yaml").write_text(DEEP)
+    options = Options("tpu:v5e:2x2")
+    write_bundle(nw.load(tmp_path / "deep.yaml"), tmp_path / "b", Build("jax", options, roll=True), Weights())
+    manifest = read_manifest(tmp_path / "b")
+    main = manifest["backend"]["tpu"]["entries"]["main"]
+    shown = {one["name"]: (one["shape"], one["axes"]) for one in main["arguments"]}
+    assert shown["l.0.h.weight.packed"] == ([5, 16, 16], [None, "model", None])
+    assert main["loops"] and main["flops"] >= 5 * 2 * 8 * 16 * 16 / 4
+    assert "lax.scan" in (tmp_path / "b" / "model.py").read_text()
+
+
+@pytest.mark.parametrize("roll", [True, False])
+def test_a_loop_of_blocks_gives_the_same(tmp_path: Path, roll: bool) -> None:
+    (tmp_path / "deep.yaml").write_text(DEEP)
+    deep = nw.load(tmp_path / "deep.yaml")
+    options = Options(settings={"stablehlo": False})
+    found = compile_model(deep.spreading({"model": 1}), Build("jax", options, roll=roll), Weights())
+    x = np.ones((8, 16), np.float32)
+    np.testing.assert_allclose(found(x=x)["y"], nw.compile(deep, "numpy")(x=x)["y"], 1e-5, 1e-6)
+
+
+def test_targets_without_loops_of_blocks(tmp_path: Path) -> None:
+    (tmp_path / "deep.yaml").write_text(DEEP)
+    with pytest.raises(BackendError, match="target numpy makes no loop of equal blocks; jax does"):
+        write_bundle(nw.load(tmp_path / "deep.yaml"), tmp_path / "b", Build("numpy", roll=True), Weights())
 
 
 def test_products_of_float32_are_six_passes(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_what_is_claimed_stays() -> None:
     ("requires", "forbids", "message"),
     [
         ({"inlin"}, set(), "toy names the pass 'inlin', which there is not; did you mean inline?"),
-        (set(), {"zzz"}, r"which there is not \(they are shard, inline, precision"),
+        (set(), {"zzz"}, r"which there is not \(they are shard, roll, inline, precision"),
         ({"cse"}, {"cse"}, "toy requires and forbids cse"),
         (set(), {"legalize"}, "toy forbids legalize, which every target needs"),
     ],

@@ -110,11 +110,10 @@ class Numbers:
         taken = {key: int(answer[f"{key}_bytes"]) for key in ("argument", "output", "temporary", "alias", "code")}
         total = sum(taken.values()) - 2 * taken["alias"]
         flops, moved = int(answer["flops"]), int(answer["bytes_accessed"])
-        own = work.flops // self.used
-        if work.loops and 0 < flops < own:
-            moved = moved * own // flops
         if work.loops or not flops:
-            flops = max(flops, own)
+            flops = max(flops, work.flops // self.used)
+        # Whatever a loop does, it reads what it is given and writes what it gives at least once.
+        moved = max(moved, taken["argument"] + taken["output"] - taken["alias"])
         data: dict[str, Any] = {
             "memory": {**{f"{key}_bytes": size for key, size in taken.items()}, "total_bytes": total},
             "flops": flops,
@@ -168,7 +167,7 @@ def _note(data: Mapping[str, Any], room: int | None) -> str:
     if data["devices_used"] == 1 and data["devices"] > 1:
         said += "; --mesh spreads it over all of them"
     if any(entry["loops"] for entry in data["entries"].values()):
-        said += "; loops by our count of FLOPs, their bytes in proportion"
+        said += "; loops: FLOPs are our count, bytes hold a body once"
     return f"{said}. Links between chips are not in the roofline."
 
 
