@@ -7,6 +7,8 @@ import time
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from netwright.compiler import pipeline
 from netwright.compiler.ir import (
@@ -23,7 +25,7 @@ from netwright.compiler.ir import (
     symbol,
 )
 from netwright.compiler.ir.dims import symbols
-from netwright.compiler.ir.text import print_program
+from netwright.compiler.ir.text import parse_program, print_program
 from netwright.compiler.ir.verify import verify
 from netwright.compiler.layout.sizes import TypicalSizes
 from netwright.compiler.ops import functional as fn
@@ -37,6 +39,7 @@ from netwright.compiler.passes.hoist import hoist
 from netwright.compiler.passes.layout import layout
 from netwright.compiler.passes.simplify import simplify
 
+from .random_programs import programs
 from .running import assert_same, program
 
 F = DType.FLOAT64
@@ -130,7 +133,7 @@ def costs(seed: int) -> LayoutCosts:
         first, second = pairs[int(node.inputs[-1].type.elements) % 1000]  # type: ignore[arg-type]
         return float(first), float(second)
 
-    return LayoutCosts(of_node, lambda type: 2.0)
+    return LayoutCosts(of_node, lambda type: 2.0, whole_axes=seed % 2 == 1)
 
 
 def after_layout(program: Program, priced: LayoutCosts) -> tuple[Program, Context]:
@@ -301,3 +304,25 @@ def test_symbols_count_as_images_of_a_usual_size() -> None:
     assert sizes.of_type(TensorType(F, (batch, h, 2 * h, free))).shape == (1, 12, 24, 9)
     huge = TypicalSizes.of([TensorType(F, (1, symbol("W", 500, 600)))])
     assert huge.of_type(TensorType(F, (symbol("W", 500, 600),))).shape == (500,)
+
+
+def primitives_only(node: Node) -> str | None:
+    composite = node.op.is_composite() and node.op.name != "conv_channels_last"
+    return "a composite" if composite else None
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(programs(24), st.booleans())
+def test_programs_of_every_construct(text: str, whole_axes: bool) -> None:
+    before = parse_program(text)
+    costs = LayoutCosts(
+        lambda node: (3.0, 1.0) if node.op.name in ("conv", "dot") else None, lambda type: 1.0, whole_axes
+    )
+    context = Context(claims=primitives_only, layout=costs, requires=frozenset({"layout"}), debug=True)
+    assert_same(before, pipeline.run(before, context), 1e-9)
