@@ -63,6 +63,18 @@ def test_bert(tmp_path: Path, with_heads: bool) -> None:
     assert error(got["pooled"], wanted.pooler_output) < EXACT
 
 
+def test_bert_heads(tmp_path: Path) -> None:
+    """Hidden words and next sentence, as it was trained."""
+    net: Any = randomize(BertForPreTraining(bert_config(**BERT)))
+    path = save(net, tmp_path / "w.safetensors")
+    ids = random_ids(2, 7, below=99)
+    got = Reference("bert_base", path, pretraining=True, **BERT)(ids=ids)
+    wanted = net(longs(ids))
+    assert error(got["words"], wanted.prediction_logits) < EXACT
+    assert error(got["follows"], wanted.seq_relationship_logits) < EXACT
+    assert set(Reference("bert_base", path, **BERT)(ids=ids)) == {"hidden_states", "pooled"}
+
+
 def test_bert_base_layer(tmp_path: Path) -> None:
     """One layer of full width."""
     net = randomize(BertModel(BertConfig(num_hidden_layers=1, vocab_size=200, **SDPA)))
