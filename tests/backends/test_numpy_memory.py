@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwright.backends.numpy.emit import emit
-from netwright.compiler.packing import pack
 from netwright.backends.numpy.runtime import import_checked
 from netwright.compiler.evaluate import evaluate
 from netwright.compiler.ir import Builder, DType, Program, State, TensorType, symbol
@@ -21,6 +20,7 @@ from netwright.compiler.ops.index import DynamicSlice, DynamicUpdateSlice, Gathe
 from netwright.compiler.ops.reduce import CumulativeSum, ReduceMax, ReduceSum
 from netwright.compiler.ops.shape import Concat, Pad, Reverse, Slice, Transpose
 from netwright.compiler.ops.tensor import Tensor, apply, constant, elementwise
+from netwright.compiler.packing import pack
 
 from .programs import entry_of, graph_of, program_of
 
