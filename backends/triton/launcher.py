@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from . import facts
 from .kernel import Config, Kernel
 from .memory import Tensors
+
+LEAST_SIDE = 16
+"""What `tl.dot` takes at least."""
 
 Grid = Callable[[Mapping[str, int]], tuple[int, ...]]
 
@@ -42,10 +46,22 @@ class Interpreted(Launcher):
         extent = grid(config.constants)
         if 0 in extent:
             return
+        config = replace(config, constants=fitted(config.constants, grid, extent))
         constants = facts.constants(kernel, config, wide=wide, interpreted=True)
         # Lanes outside a mask compute with whatever is there.
         with np.errstate(all="ignore"):
             function[extent](*arguments, **constants)
+
+
+def fitted(constants: Mapping[str, int], grid: Grid, extent: tuple[int, ...]) -> dict[str, int]:
+    """The constants with tiles no larger than the work of this run: a side that counts in the grid is halved as long as
+    that takes no more programs."""
+    found = dict(constants)
+    for name in constants:
+        counts = grid({**found, name: 1}) != extent
+        while counts and found[name] > LEAST_SIDE and grid({**found, name: found[name] // 2}) == extent:
+            found[name] //= 2
+    return found
 
 
 class Compiled(Launcher):

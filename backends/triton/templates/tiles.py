@@ -100,11 +100,11 @@ def choose(
         waves = -(-programs // PROCESSORS)
         steps = -(-k // deep) * deep
         spill = (tall + broad) * deep * bytes * stages > SHARED
-        timed.append((spill, waves * steps * tall * broad / share, place, (tall, broad, deep, warps, stages)))
+        timed.append((spill, waves * steps * tall * broad / share, tall * broad, place, (tall, broad, deep, warps, stages)))
     timed.sort()
     return tuple(
         Config({"BLOCK_M": tall, "BLOCK_N": broad, "BLOCK_K": deep, **constants}, warps, stages)
-        for _, _, _, (tall, broad, deep, warps, stages) in timed[:CANDIDATES]
+        for *_, (tall, broad, deep, warps, stages) in timed[:CANDIDATES]
     )
 
 
