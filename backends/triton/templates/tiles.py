@@ -99,8 +99,9 @@ def choose(
         programs = -(-m // tall) * -(-n // broad) * count
         waves = -(-programs // PROCESSORS)
         steps = -(-k // deep) * deep
-        spill = (tall + broad) * deep * bytes * stages > SHARED
-        timed.append((spill, waves * steps * tall * broad / share, tall * broad, place, (tall, broad, deep, warps, stages)))
+        heavy = (tall + broad) * deep * bytes * stages > SHARED
+        time = waves * steps * tall * broad / share
+        timed.append((heavy, time, tall * broad, place, (tall, broad, deep, warps, stages)))
     timed.sort()
     return tuple(
         Config({"BLOCK_M": tall, "BLOCK_N": broad, "BLOCK_K": deep, **constants}, warps, stages)
