@@ -101,6 +101,9 @@ CASES: dict[str, Case] = {
     "yolov3": once("yolov3", {"image": random_floats(2, 3, 64, 96)}, classes=5, width=4, limit=20),
     "bidirectional_rnn": once("bidirectional_rnn", {"x": WORDS, "lengths": LENGTHS}, "lengths", layers=3),
     "seq2seq": Case("seq2seq", (("main", PAIRS), ("generate", SENTENCES)), {**TRANSLATE, "width": 8, "layers": 2}),
+    "seq2seq_luong": Case(
+        "seq2seq_luong", (("main", PAIRS), ("generate", SENTENCES)), {**TRANSLATE, "width": 8, "layers": 2}
+    ),
     "seq2seq_attention": Case(
         "seq2seq_attention", (("main", PAIRS), ("generate", SENTENCES)), {**TRANSLATE, **RNN_SEARCH}
     ),

@@ -36,6 +36,51 @@ class Sutskever(nn.Module):
         return found
 
 
+class Luong(Sutskever):
+    """Luong, Pham, Manning (2015), equations 5 to 8, global attention without input feeding."""
+
+    def __init__(self, source_words: int, target_words: int, width: int, layers: int, score: str) -> None:
+        super().__init__(source_words, target_words, width, layers)
+        self.score = score
+        del self.out
+        self.Wc = nn.Linear(2 * width, width, bias=False)
+        self.Ws = nn.Linear(width, target_words, bias=False)
+        if score != "dot":
+            self.Wa = nn.Linear(width, width, bias=False)
+        if score == "concat":
+            self.Ua = nn.Linear(width, width, bias=False)
+            self.va = nn.Parameter(torch.empty(width))
+
+    def words(self, h: Tensor, memory: Tensor) -> Tensor:
+        """Scores of words for the states of one sentence, h [T, D], memory [S, D]."""
+        rows = []
+        for state in h:
+            if self.score == "concat":
+                energy = torch.stack([self.va @ torch.tanh(self.Wa(state) + self.Ua(each)) for each in memory])
+            else:
+                turned = [each if self.score == "dot" else self.Wa(each) for each in memory]
+                energy = torch.stack([state @ each for each in turned])
+            context = energy.softmax(0) @ memory
+            rows.append(self.Ws(torch.tanh(self.Wc(torch.cat([context, state])))))
+        return torch.stack(rows)
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        memory, states = self.enc(self.es(source))
+        h, _ = self.dec(self.et(target), states)
+        return torch.stack([self.words(*each) for each in zip(h, memory, strict=True)])
+
+    def generate(self, source: Tensor, start: int, stop: int, longest: int) -> list[list[int]]:
+        found = []
+        for sentence in source:
+            memory, states = self.enc(self.es(sentence[None]))
+            words = [start]
+            while len(words) <= longest and (len(words) == 1 or words[-1] != stop):
+                h, states = self.dec(self.et(torch.tensor([[words[-1]]])), states)
+                words.append(int(self.words(h[0], memory[0])[0].argmax()))
+            found.append([word for word in words[1:] if word != stop])
+        return found
+
+
 class RnnSearch(nn.Module):
     """Bahdanau, Cho, Bengio (2015), appendix A, without biases. Names of parameters as in the paper."""
 

@@ -72,6 +72,7 @@ TRAINABLE = {
     "senet154": 115_088_984,
     "seq2seq": 384_000_000,
     "seq2seq_attention": 80_401_000,
+    "seq2seq_luong": 2 * 50_000_000 + 8 * 8_000_000 + 53_000_000,
     "seresnet152": 66_821_848,
     "seresnet50": 28_088_024,
     "stable_diffusion": 123_060_480 + 859_520_964 + 49_490_179 + 20,  # of the autoencoder only the way back

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .running import EXACT, Reference, error, random_floats, random_ids, randomize, save, save_state
-from .sequence_oracles import RnnSearch, Sutskever
+from .sequence_oracles import Luong, RnnSearch, Sutskever
 
 CELLS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -88,6 +88,17 @@ def test_seq2seq(tmp_path: Path) -> None:
     got = reference(source=source, target=target)["logits"]
     assert error(got, net(torch.tensor(source), torch.tensor(target))) < EXACT
     assert_sentences(reference("generate", source=source), net.generate(torch.tensor(source), 1, 2, 6), 2)
+
+
+@pytest.mark.parametrize("score", ["dot", "general", "concat"])
+def test_seq2seq_luong(tmp_path: Path, score: str) -> None:
+    net = randomize(Luong(23, 19, 8, 2, score), seed=2)
+    sizes: dict[str, Any] = {"width": 8, "layers": 2, "score": score}
+    reference = Reference("seq2seq_luong", save(net, tmp_path / "w.safetensors"), **sizes, stop=6, **WORDS)
+    source, target = random_ids(5, 4, below=23), random_ids(5, 3, below=19, seed=1)
+    got = reference(source=source, target=target)["logits"]
+    assert error(got, net(torch.tensor(source), torch.tensor(target))) < EXACT
+    assert_sentences(reference("generate", source=source), net.generate(torch.tensor(source), 1, 6, 6), 6)
 
 
 def test_seq2seq_attention(tmp_path: Path) -> None:
