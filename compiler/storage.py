@@ -51,7 +51,7 @@ def overwritable(node: Node, place: int) -> tuple[int, ...]:
     if isinstance(node.op, _UPDATES):
         return (0,)
     if isinstance(node.op, Concat):
-        return tuple(range(len(node.inputs)))
+        return tuple(at for at, value in enumerate(node.inputs) if node.inputs.count(value) == 1)
     if isinstance(node.op, Attention):
         return (0,) if node.inputs[0].type == node.output.type else ()
     if isinstance(node.op, (Scan, While)):
