@@ -34,7 +34,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count, getpid
+from os import cpu_count, environ, getpid
 from pathlib import Path
 
 import numpy as np

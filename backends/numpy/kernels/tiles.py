@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count, getpid
+from os import cpu_count, environ, getpid
 
 import numpy as np
 
@@ -23,7 +23,10 @@ except ImportError:
 
 
 def available_cores() -> int:
-    """How many cores this process may use, 8 at most: memory is the limit then."""
+    """How many threads may work: NETWRIGHT_THREADS, or one per core, 8 at most; then memory is the limit."""
+    wanted = environ.get("NETWRIGHT_THREADS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
     return min(cpu_count() or 1 if sched_getaffinity is None else len(sched_getaffinity(0)), 8)
 
 
