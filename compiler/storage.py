@@ -7,6 +7,7 @@ besides is not in it: targets are measured against its peak.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
@@ -51,7 +52,8 @@ def overwritable(node: Node, place: int) -> tuple[int, ...]:
     if isinstance(node.op, _UPDATES):
         return (0,)
     if isinstance(node.op, Concat):
-        return tuple(at for at, value in enumerate(node.inputs) if node.inputs.count(value) == 1)
+        times = Counter(node.inputs)
+        return tuple(at for at, value in enumerate(node.inputs) if times[value] == 1)
     if isinstance(node.op, Attention):
         return (0,) if node.inputs[0].type == node.output.type else ()
     if isinstance(node.op, (Scan, While)):
