@@ -181,6 +181,7 @@ def _chooser(
 ) -> Callable[[Kernel, Callable[[int], None], Mapping[str, int], Sequence[Any], bool], int]:
     """The tuner as the launcher asks it."""
     clock = tuning.CudaClock(tensors.torch, gpu)
+    report = report or tuning.on_terminal()
     tuner = tuning.Tuner(clock, Cache(), (refusal,), report, measuring=tuning.enabled())
     texts = kernel_sources(module.text, module.kernels)
 

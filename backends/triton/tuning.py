@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import statistics
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,22 @@ _CLEARED = 256 * 2**20
 
 Report = Callable[[str, int, int], None]
 """Told what is being tuned, and how many turns of how many are over."""
+
+
+_BAR = 24
+"""Characters of a bar."""
+
+
+def on_terminal() -> Report | None:
+    """A bar on the error output, for whoever gave no report; None if that is no terminal."""
+    return _draw if sys.stderr.isatty() else None
+
+
+def _draw(what: str, done: int, total: int) -> None:
+    full = _BAR * done // max(total, 1)
+    shown = "" if done == total else f"{what} {'#' * full}{'.' * (_BAR - full)} {done}/{total}"
+    sys.stderr.write(f"\r{shown}\x1b[K")
+    sys.stderr.flush()
 
 
 class Clock(Protocol):

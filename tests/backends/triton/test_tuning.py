@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -306,6 +307,21 @@ def test_two_processes_do_not_harm_each_other(tmp_path):
         out, problem = process.communicate(timeout=60)
         assert out.strip() == "0", problem
     assert 1 <= len(list(tmp_path.glob("*.json"))) <= 6
+
+
+def test_a_bar_where_there_is_a_terminal(monkeypatch):
+    class Screen(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    assert tuning.on_terminal() is None
+    monkeypatch.setattr("sys.stderr", Screen())
+    report = tuning.on_terminal()
+    report("tuning k1", 1, 4)
+    assert sys.stderr.getvalue() == "\rtuning k1 ######.................. 1/4\x1b[K"
+    report("tuning k1", 4, 4)
+    assert sys.stderr.getvalue().endswith("\r\x1b[K"), "nothing is left of it"
 
 
 def test_the_switch(monkeypatch):
