@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.ir import AnyDim, DType, Symbol
-from ..compiler.ir.dims import solve, substitute
+from ..compiler.ir.dims import divisor, solve, substitute
 from . import bundle, registry, signature
 from .api import BackendError, Report, Runtime
 
@@ -245,7 +245,13 @@ def bind_sizes(promised: signature.EntrySignature, shapes: Mapping[str, tuple[in
     for left, right, where in promised.guards:
         a, b = substitute(left, sizes), substitute(right, sizes)
         if a != b:
-            raise InputError(f"{left} = {a} and {right} = {b} must be equal" + (f" ({where})" if where else ""))
+            shares = divisor(left, right)
+            said = (
+                f"{left} = {a} must be a multiple of {shares}"
+                if shares
+                else f"{left} = {a} and {right} = {b} must be equal"
+            )
+            raise InputError(said + (f" ({where})" if where else ""))
     return sizes
 
 

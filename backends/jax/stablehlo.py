@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...compiler.ir import AnyDim, Axes, Dim, Entry, Guard, Program, Symbol, TensorType
-from ...compiler.ir.dims import LIMIT, Atom, Extreme, FloorDiv, symbols
+from ...compiler.ir.dims import LIMIT, Atom, Extreme, FloorDiv, divisor, symbols
 from ...compiler.placements import tensor_placements, value_placements
 from ..api import BackendError, Loaded, Runtime
 from .devices import import_jax
@@ -130,9 +130,9 @@ class _Symbols:
         if not symbols(guard.left) | symbols(guard.right) <= self.names.keys():
             return
         for left, right in ((guard.left, guard.right), (guard.right, guard.left)):
-            divisor = _divisor(left, right)
-            if divisor:
-                yield f"mod({self._text(left)}, {divisor}) == 0"
+            shares = divisor(left, right)
+            if shares:
+                yield f"mod({self._text(left)}, {shares}) == 0"
                 return
         for extreme, other in ((guard.left, guard.right), (guard.right, guard.left)):
             atom = _only_atom(extreme)
@@ -183,15 +183,6 @@ class _Symbols:
                 return result
             case _:
                 return self.dims[atom]
-
-
-def _divisor(size: AnyDim, multiple: AnyDim) -> int:
-    """The d of ``size == d * (size // d)``, else 0."""
-    if isinstance(size, Dim) and isinstance(multiple, Dim) and len(multiple.terms) == 1:
-        monomial, factor = multiple.terms[0]
-        if len(monomial) == 1 and monomial[0] == FloorDiv(size, factor):
-            return factor
-    return 0
 
 
 def _only_atom(size: AnyDim) -> Atom | None:

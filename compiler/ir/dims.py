@@ -400,3 +400,12 @@ def product(shape: Iterable[AnyDim]) -> AnyDim:
     for dim in unknown:
         total = dim * total
     return total
+
+
+def divisor(size: AnyDim, multiple: AnyDim) -> int:
+    """The d of ``size == d * (size // d)``, which says that d divides the size; 0 for another equation."""
+    if isinstance(size, Dim) and isinstance(multiple, Dim) and len(multiple.terms) == 1:
+        monomial, factor = multiple.terms[0]
+        if len(monomial) == 1 and monomial[0] == FloorDiv(size, factor):
+            return factor
+    return 0

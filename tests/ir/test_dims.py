@@ -15,6 +15,7 @@ from netwright.compiler.ir.dims import (
     ceildiv,
     compare,
     decide,
+    divisor,
     exact_quotient,
     floordiv,
     maximum,
@@ -234,3 +235,10 @@ def test_powers() -> None:
     for exponent in (-1, 9, 0.5):
         with pytest.raises(ValueError, match="whole power from 0 to 8"):
             N**exponent
+
+
+def test_equations_that_say_what_divides() -> None:
+    n = symbol("N")
+    assert divisor(n, 4 * (n // 4)) == 4
+    assert divisor(2 * n + 1, 3 * ((2 * n + 1) // 3)) == 3
+    assert divisor(n, 4 * (n // 2)) == 0 == divisor(n, n) == divisor(8, 8)

@@ -87,7 +87,7 @@ def test_rules_of_a_person_come_first_and_need_no_section() -> None:
             "the mesh has no axis `model`",
         ),
         (SHARDING, {"mesh": {"data": 2, "model": 3}}, "26:12 `l.0.h.weight`: 8 is not divisible by the 3 chips"),
-        (SHARDING.replace("x: [data, null]", "x: [data, data]"), {}, "27:21 the mesh axis `data` stands twice"),
+        (SHARDING.replace("x: [data, null]", "x: [data, data]"), {}, "27:22 the mesh axis `data` stands twice"),
         (SHARDING.replace("'stack.*.h': [data", "'stack.*.h': [null, data"), {}, "has 2 axes, 3 are placed"),
         (SHARDING.replace("stack.*.h", "stack.*.g"), {}, "no value has a label like `stack.*.g`"),
         (SHARDING.replace("y: [data, null]", "y: [data, model]"), {}, "`y`: 6 is not divisible by the 4 chips"),
