@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..ir.graph import Builder, Graph, Node, Value
-from ..ir.op import OpError
+from ..ir.op import Access, OpError
 from ..ir.program import Entry, Program
 from ..ir.types import TensorType
 from ..layout.coarsen import coarsen
@@ -27,7 +27,7 @@ from ..layout.variants import channels_last, propose
 from ..mincut import Shared, cheapest_labels, total_cost
 from ..ops.contract import Conv, Dot
 from ..ops.control import Scan
-from ..ops.shape import Broadcast, Transpose
+from ..ops.shape import Broadcast, Reshape, Transpose
 from .context import Context, LayoutCosts
 from .frozen import frozen_values, parameter_values
 from .sweep import map_regions
@@ -102,6 +102,7 @@ class _Plan:
     forms: dict[Value, Form] = field(default_factory=dict)
     """The form that each value has if it is not natural."""
     variants: dict[Node, Variant] = field(default_factory=dict)
+    refused: set[Node] = field(default_factory=set)
     todo: deque[Value] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
@@ -143,8 +144,8 @@ class _Plan:
                     self.consider(node, node.inputs.index(value), form)
 
     def consider(self, node: Node, at: int, form: Form) -> None:
-        variant = propose(node, at, form)
-        if variant is not None:
+        variant = propose(node, at, form) if node not in self.refused else None
+        if variant is not None and (_is_plain(node) or self.claimed(node, variant)):
             self.add(node, variant)
 
     def claimed(self, node: Node, variant: Variant) -> bool:
@@ -161,7 +162,8 @@ class _Plan:
         for made in build.nodes:
             reason = self.context.claims(made)
             if reason is not None:
-                self.context.refused("layout", f"{made.op.name} for {node.op.name}", reason, node.loc)
+                self.context.refused("layout", f"{node.op.name} in another layout", reason, node.loc)
+                self.refused.add(node)
                 return False
         return True
 
@@ -261,6 +263,11 @@ class _Plan:
             if not form.is_free and value not in self.given and not (known and known.stores_as(form)):
                 other += self.price(value.type)
         return natural, other
+
+
+def _is_plain(node: Node) -> bool:
+    """Whether a target that takes a node takes it for axes in any order."""
+    return isinstance(node.op, (Broadcast, Reshape, Transpose)) or set(node.op.access) == {Access.SAME}
 
 
 @dataclass(slots=True)

@@ -3,7 +3,8 @@
 ``cases/NAME.txt`` holds the cases of the pass NAME:
 
     == title
-    #! refuse softmax relu          (what the target does not claim; `composites` are all of them)
+    #! refuse softmax relu          (what the target does not claim; `composites` are all of them, `halves` all 16-bit
+                                     floats but casts, `last_windows` windows along axis 1)
     #! policy compute=bfloat16      (also params=..., keep=op,op)
     #! costs conv=5 dot=0:2 move=1  (of an op in its natural and its other form, of a conversion; what is left out is 0;
                                      `whole=1`: the target wants whole axes)
@@ -92,7 +93,9 @@ def layout_costs(given: dict[str, str]) -> LayoutCosts:
     """Flat costs by op, whatever the sizes."""
     move, whole = float(given.pop("move", "0")), "whole" in given
     pairs = {name: (*map(float, text.split(":")), 0.0) for name, text in given.items()}
-    return LayoutCosts(lambda node: pairs[node.op.name][:2] if node.op.name in pairs else None, lambda type: move, whole)
+    return LayoutCosts(
+        lambda node: pairs[node.op.name][:2] if node.op.name in pairs else None, lambda type: move, whole
+    )
 
 
 def context(case: Case) -> Context:
@@ -120,6 +123,8 @@ def context(case: Case) -> Context:
         halves = any(value.type.dtype.is_half for value in (*node.inputs, *node.outputs))
         if "halves" in refused and halves and node.op.name != "cast":
             return "no 16-bit floats"
+        if "last_windows" in refused and getattr(node.op, "kernel", (1, 1))[1] != 1:
+            return "the window lies along axis 1"
         composite = "composites" in refused and node.op.is_composite()
         return "not here" if composite or node.op.name in refused else None
 
