@@ -7,6 +7,7 @@ from typing import cast
 
 from ..ir.dims import AnyDim
 from ..ir.graph import Value
+from ..ops.contract import Dot
 from ..ops.reduce import ReduceMax, ReduceMin, ReduceProd, ReduceSum, Reduction
 from ..ops.shape import Broadcast, Concat, Pad, Reshape, Reverse, Slice, Transpose
 from .numbers import filled
@@ -124,6 +125,25 @@ def _takes_all(match: Match) -> str | None:
     return None if whole else ""
 
 
+def _product_of_slices(match: Match) -> Value:
+    op, cut = cast(Dot, match.op("product")), _slice(match)
+    lhs, rhs = match.value("lhs"), match.value("rhs")
+    rows, columns = op.free(lhs.type.rank, rhs.type.rank)
+    shared = len(op.lhs_batch)
+
+    def part(value: Value, axes: Sequence[int], places: Sequence[int]) -> Value:
+        """What of an operand gives the slice; ``places`` says where its axes stand in the result."""
+        start: list[AnyDim] = [0] * value.type.rank
+        stop, stride = list(value.type.shape), [1] * value.type.rank
+        for axis, place in zip(axes, places, strict=True):
+            start[axis], stop[axis], stride[axis] = cut.start[place], cut.stop[place], cut.stride[place]
+        return match.emit(Slice(start=tuple(start), stop=tuple(stop), stride=tuple(stride)), value)
+
+    left = part(lhs, (*op.lhs_batch, *rows), range(shared + len(rows)))
+    behind = range(shared + len(rows), shared + len(rows) + len(columns))
+    return match.emit(op, left, part(rhs, (*op.rhs_batch, *columns), (*range(shared), *behind)))
+
+
 def _pads_nothing(match: Match) -> str | None:
     op = cast(Pad, match.op())
     return None if set(op.low) | set(op.high) | set(op.interior) <= {0} else ""
@@ -172,6 +192,11 @@ RULES: tuple[Rule, ...] = (
     Rule("a slice of everything", Is(Slice, X), _x, _takes_all),
     Rule("a slice of one number", Is(Slice, Number("c")), _filled),
     Rule("a slice of a slice", Is(Slice, Is(Slice, X, name="inner")), _composed_slice, _dense_inside),
+    Rule(
+        "a slice of a product is a product of slices",
+        Is(Slice, Is(Dot, Var("lhs"), Var("rhs"), name="product", once=True)),
+        _product_of_slices,
+    ),
     Rule("a reverse of one number", Is(Reverse, Number("c")), _filled),
     Rule(
         "a reverse of a reverse",
