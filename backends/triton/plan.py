@@ -193,7 +193,7 @@ class _Planner:
         for position in mine.touches:
             if position != statement.position and position not in there.touches:
                 insort(there.touches, position)
-        there.last = max(there.last, mine.last)
+        there.first, there.last = min(there.first, mine.first), max(there.last, mine.last)
         del self.lives[made]
 
     def in_place(self, statement: Statement | None, out: Buffer, place: Buffer) -> bool:
