@@ -22,6 +22,7 @@ from ..layout.coarsen import coarsen
 from ..layout.form import Form, regrouped, to_form, to_natural
 from ..layout.products import swapped
 from ..layout.sizes import TypicalSizes
+from ..layout.transposed import as_product
 from ..layout.variant import RESULT, Variant
 from ..layout.variants import channels_last, propose
 from ..mincut import Shared, cheapest_labels, total_cost
@@ -118,8 +119,9 @@ class _Plan:
         """Find forms and variants, from convolutions outwards, then from the products that they leave."""
         for node in self.graph.nodes:
             if isinstance(node.op, Conv):
-                variant = channels_last(node)
-                if self.claimed(node, variant):
+                variants = (channels_last(node), as_product(node))
+                variant = next((each for each in variants if each is not None and self.claimed(node, each)), None)
+                if variant is not None:
                     self.add(node, variant)
         self.follow()
         for node in self.graph.nodes:
@@ -197,9 +199,10 @@ class _Plan:
             self.decide({})
             return {}
         self.decide({value for value in self.wanted() if labels[things[value]]})
-        priced = Counter(node.op.name for node in self.variants if max(costs[things[node]]) > 0)
+        priced = dict.fromkeys(node.op.name for node in self.variants if max(costs[things[node]]) > 0)
+        known = Counter(node.op.name for node in self.variants)
         moved = Counter(node.op.name for node in chosen)
-        named = [f"{moved[name]} of {count} {name}" for name, count in priced.items()]
+        named = [f"{moved[name]} of {known[name]} {name}" for name in priced]
         what = f"{len(chosen)} of {len(self.graph.nodes)} nodes in another layout ({', '.join(named)})"
         self.context.rewritten("layout", what, why=f"cost {before:.4g} before, {after:.4g} after")
         return chosen
