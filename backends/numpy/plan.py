@@ -206,13 +206,19 @@ class _Planner:
             life = self.lives[old]
             if not array.whole or array.shape != target.shape or life.last != statement.position:
                 continue
-            used = any(life.first <= position < statement.position for position in there.touches)
+            # From when it is first written on, the result's memory may hold what is still needed.
+            used = any(position < statement.position and self.fills(position) for position in there.touches)
             if not used and self.reads_only(statement, array):
                 old.array = target
                 for position in life.touches[:-1]:
                     insort(there.touches, position)
                 del self.lives[old]
                 return
+
+    def fills(self, position: int) -> bool:
+        """Whether the statement there makes something, and is no look at what there is."""
+        statement = self.at[position]
+        return statement is not None and (statement.out is not None or statement.target is not None)
 
     def result(self) -> Plan:
         buffers = [buffer for buffer in self.lives if buffer.kind is Kind.ARENA]

@@ -8,7 +8,7 @@ cut, is lowered in the text of the entry.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -212,6 +212,7 @@ def _tiled(
     for target, array in zip(targets, inner.lower(_smaller(region, cut), given), strict=True):
         inner.store(target, array, inner.call)
     tile.plan = plan(inner.call, True, apart)
+    tile.symbols = _symbols(region, cut)
     tile.number = len(scope.shared.tiles)
     scope.shared.tiles.append(tile)
     scope.tiles.append(tile)
@@ -350,7 +351,6 @@ def _running(
 ) -> tuple[str, list[Any]]:
     """The line that runs the function on all tiles, behind its anchor if it has one, whose result is ``made``."""
     axes = cut.space.axes
-    tile.symbols = _symbols(cut)
     sizes = tuple(Dim((((symbol,), 1),)) for symbol in tile.symbols)
     tile.whole = tuple(axis.size for axis in axes[: cut.count]), product(axis.size for axis in axes[cut.count :])
     tile.most = None if finish is None else finish.recipe.most
@@ -380,12 +380,21 @@ def _running(
     return text, [*finish.recipe.pieces, cuts, room, *arrays, finish.anchor.output.type.shape, direct or "None"]
 
 
-def _symbols(cut: Cut) -> tuple[Symbol, ...]:
-    """The symbols of a region, in order."""
-    shapes: Iterable[AnyDim] = [axis.size for axis in cut.space.axes]
-    needed = {symbol for size in shapes for symbol in symbols(size)}
-    needed |= {symbol for value in cut.space.views for size in value.type.shape for symbol in symbols(size)}
+def _symbols(region: Graph, cut: Cut) -> tuple[Symbol, ...]:
+    """The symbols that the text of a region may name, in order."""
+    sizes: list[object] = [axis.size for axis in cut.space.axes]
+    sizes += [size for value in cut.space.views for size in value.type.shape]
+    sizes += [field for node in region.nodes for field in node.op.fields().values()]
+    needed = {symbol for size in _flat(sizes) if isinstance(size, Dim) for symbol in symbols(size)}
     return tuple(sorted(needed, key=lambda symbol: symbol.name))
+
+
+def _flat(pieces: Iterable[object]) -> Iterator[object]:
+    for piece in pieces:
+        if isinstance(piece, tuple):
+            yield from _flat(piece)
+        else:
+            yield piece
 
 
 LOWERINGS: dict[str, Lowering] = {"fused": _fused}
