@@ -95,5 +95,8 @@ def show_facts(facts: Table) -> None:
 
 
 app = command(
-    compile_, "netwright compile zoo:lenet5 --target numpy -o lenet5", "netwright run lenet5 --input image=3.png"
+    compile_,
+    "netwright compile zoo:lenet5 --target numpy -o lenet5",
+    "netwright run lenet5 --input image=3.png",
+    "netwright compile zoo:bert_base --target jax --device tpu:v5e:1x1 --dim N=8 --dim T=128 -o bert",
 )
