@@ -86,7 +86,16 @@ def launch_product(scope: Scope, region: Region, work: Product, multiply: Multip
     extent = Extent(count, down, across, parts_of(down, across, count, depth))
     draft = Draft("dot", CONSTANTS)
     write_product(draft, work, multiply, extent.parts)
-    configs = choose(multiply.shapes, down, across, count, depth, multiply.dtype.bytes, {"GROUP": 8})
+    configs = choose(
+        multiply.shapes,
+        down,
+        across,
+        count,
+        depth,
+        multiply.dtype.bytes,
+        {"GROUP": 8},
+        region.rich and extent.parts == 1,
+    )
     slow = interpreted(down, across, depth, {"GROUP": 8}, multiply.interpreted)
     launch_sums(scope, region, draft, multiply, extent, indices, (configs, slow))
 
@@ -147,7 +156,10 @@ def _launch_windows(scope: Scope, region: Region, work: Windows, multiply: Multi
             extent = replace(extent, parts=parts_of(rows, columns, count, depth * taps))
         draft = Draft("conv", CONSTANTS)
         names = write_convolution(draft, work, multiply, extent.parts)
-        configs = choose(multiply.shapes, rows, columns, count, depth, multiply.dtype.bytes, {"GROUP": 8})
+        configs = choose(
+            multiply.shapes, rows, columns, count, depth, multiply.dtype.bytes, {"GROUP": 8},
+            rich=region.rich and extent.parts == 1, scattered=work.x_channel != 1 or work.flat,
+        )  # fmt: skip
         slow = interpreted(rows, columns, depth, {"GROUP": 8})
     points = (0, *roles.over_x)
     if work.dense:

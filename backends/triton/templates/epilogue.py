@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from ....compiler.fusion import Space
 from ....compiler.fusion.space import space, split
+from ....compiler.fusion.views import is_move
 from ....compiler.ir import Graph, Node, Value
 from ..arrays import Array
 from ..body import Body, Coordinate, Strides, address, along, store
@@ -15,6 +16,9 @@ from ..kernel import Draft, Launch
 from ..scope import Scope
 from .index import coordinates, total
 from .walk import merged
+
+PLAIN = 4
+"""Nodes behind an anchor up to which nothing but the sums needs many registers."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class Region:
         """The inputs that are read behind the anchor."""
         used = {value for node in self.after for value in node.inputs}
         return {value: array for value, array in self.arrays.items() if value in used}
+
+    @property
+    def rich(self) -> bool:
+        """Whether more follows the anchor than a bias, an activation and a residual."""
+        return sum(not is_move(node) for node in self.after) > PLAIN
 
     def finish(self, draft: Draft, result: str, indices: Sequence[Index], mask: str) -> None:
         """Write what follows the anchor, whose tile is ``result``, and store the region's results under the mask.

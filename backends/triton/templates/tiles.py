@@ -21,6 +21,11 @@ CANDIDATES = 10
 DEEP = 512
 """Elements of the depth that a part of a split product has at least."""
 MOST_PARTS = 32
+RICH = 64
+"""Sums of one thread beside which there are registers for more than a bias and an activation."""
+ADDRESSES = 16
+"""Elements of a scattered operand that one thread loads at once."""
+SCATTERED_DEPTH = 32
 SHARED = 160 * 2**10
 """Bytes of shared memory that a first choice may take, so that it runs on each device (sm_80 has 163 KiB)."""
 
@@ -90,16 +95,26 @@ def choose(
     depth: AnyDim,
     bytes: int,
     constants: Mapping[str, int],
+    rich: bool = False,
+    scattered: bool = False,
 ) -> tuple[Config, ...]:
-    """Configs of BLOCK_M, BLOCK_N, BLOCK_K and the given constants, the likely best first."""
+    """Configs of BLOCK_M, BLOCK_N, BLOCK_K and the given constants, the likely best first.
+
+    A ``rich`` epilogue needs registers beside the sums. The left operand is ``scattered`` where neighbours of a tile
+    are none in memory: each element then takes an address in registers. Tiles that would not fit come last.
+    """
     m, n, k, count = nominal(rows), nominal(columns), max(nominal(depth), 1), nominal(batch)
     timed = []
     for place, (tall, broad, deep, warps, stages, share) in enumerate(shapes):
         deep = max(16, min(deep * 2 // max(2, bytes) if shapes is CORES else deep, power(k)))
+        deep = min(deep, SCATTERED_DEPTH) if scattered else deep
+        threads = 32 * warps
         programs = -(-m // tall) * -(-n // broad) * count
         waves = -(-programs // PROCESSORS)
         steps = -(-k // deep) * deep
         heavy = (tall + broad) * deep * bytes * stages > SHARED
+        heavy |= rich and tall * broad > RICH * threads
+        heavy |= scattered and (tall * deep > ADDRESSES * threads or tall * broad > RICH * threads)
         time = waves * steps * tall * broad / share
         timed.append((heavy, time, tall * broad, place, (tall, broad, deep, warps, stages)))
     timed.sort()
