@@ -125,12 +125,19 @@ def flattened(build: Builder, x: Tensor, y: Tensor, bias: Tensor) -> Tensor:
     return apply(build, Erf(), x.reshape(x.shape[0] * x.shape[1], 8) + bias) * y.reshape(x.shape[0] * x.shape[1], 8)
 
 
+def cell(build: Builder, x: Tensor, y: Tensor, bias: Tensor) -> list[Tensor]:
+    state = apply(build, Sigmoid(), x) * y + apply(build, Sigmoid(), y) * apply(build, Tanh(), bias + x)
+    shown = apply(build, Sigmoid(), x * y) * apply(build, Tanh(), state)
+    flag = x > 0.3
+    return [fn.where(flag, shown, 0.0), fn.where(flag, shown, x), fn.where(flag, state, y)]
+
+
 def twice(build: Builder, x: Tensor, y: Tensor, bias: Tensor) -> Tensor:
     kept = apply(build, Tanh(), fn.cumulative_sum(x, 1))
     return kept.reshape(*x.shape) * fn.reverse(kept, (2,)) + kept * y + bias
 
 
-@pytest.mark.parametrize("make", [chain, softmax, layer_norm, group_norm, heads, flattened, twice])
+@pytest.mark.parametrize("make", [chain, softmax, layer_norm, group_norm, heads, flattened, cell, twice])
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 7), (3, 5), (6, 2)])
 def test_regions(make: Any, sizes: tuple[int, int], tmp_path: Path) -> None:
     types = [TensorType(DType.FLOAT32, shape) for shape in ((N, T, 8), (N, T, 8), (8,))]
@@ -222,6 +229,20 @@ def test_a_convolution_that_is_added_to_its_own_input(tmp_path: Path) -> None:
     arrays = [normal(2, 7, 5, 4), normal(3, 3, 4, 4) * 0.2]
     (wanted,) = evaluate(graph, arrays, {"N": 2, "H": 7, "W": 5})
     np.testing.assert_allclose(net.connect((arrays[1],))(x=arrays[0])["y0"], wanted, 1e-5, 1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 5, 4), (3, 1, 5, 4), (N, 1, 1, 4), (N, H, 1, 4)])
+def test_axes_of_one_element(shape: Any, tmp_path: Path) -> None:
+    def make(build: Builder, x: Tensor, w: Tensor) -> Tensor:
+        made = apply(build, ConvChannelsLast(padding=((1, 1), (1, 1))), x, w)
+        return apply(build, Sigmoid(), made).reshape(*(size for size in made.shape if size != 1))
+
+    types = [TensorType(DType.FLOAT32, each) for each in (shape, (3, 3, 4, 4))]
+    graph = graph_of(types, make)
+    made = module(legal(program_of(entry_of(graph, ["x"], ["w"])), BACKEND), tmp_path)
+    arrays = [normal(*(size if isinstance(size, int) else 5 for size in shape)), normal(3, 3, 4, 4)]
+    (wanted,) = evaluate(graph, arrays, {"N": 5, "H": 5})
+    np.testing.assert_allclose(made.connect((arrays[1],))(x=arrays[0])["y0"], wanted, 1e-5, 1e-6)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 7), (5, 3)])

@@ -158,7 +158,7 @@ def _cut(
         # What makes tiles of the anchor's result knows its axes as they are.
         matrix = isinstance(anchor.op, Dot)
         count = len(first) + matrix
-        alike = all(len(group) < 2 for group in view[:rows]) and (len(rest) == 1 or not matrix)
+        alike = all(len(group) < 2 for group in view[:rows]) and (len(rest) == 1 if matrix else len(view[1]) == 1)
         if not alike or [*first, *rest] != list(range(len(walked.axes))):
             return None
     names = [scope.shared.name("axis ") for _ in range(count)]
