@@ -33,7 +33,7 @@ Pass = Callable[[Program, Context], Program]
 class Step:
     """A pass in its place. A target may forbid it if ``optional``, and must require it if it is off by ``default``.
 
-    A step ``after`` another pass runs only where that does.
+    A step ``after`` another pass runs only where that does, and gives another program.
     """
 
     run: Pass
@@ -89,10 +89,15 @@ def run(program: Program, context: Context) -> Program:
     text is written there after each, as ``03_cse.txt`` (``00_input.txt`` at first). Raises `PipelineError`,
     `VerifyError`, and what passes raise.
     """
-    steps = plan(context)
+    idle: set[str] = set()
     _check(program, context, 0, "input")
-    for number, step in enumerate(steps, 1):
+    for number, step in enumerate(plan(context), 1):
+        if step.after in idle:
+            continue
+        before = program
         program = step.run(program, context)
+        if program is before:
+            idle.add(step.name)
         _check(program, context, number, step.name)
     return program
 

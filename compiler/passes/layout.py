@@ -44,6 +44,9 @@ def layout(program: Program, context: Context) -> Program:
     decided: dict[str, Form | None] = {}
     entries = {name: _entry(entry, context, context.layout, decided) for name, entry in program.entries.items()}
     functions = {name: _function(graph, context, context.layout) for name, graph in program.functions.items()}
+    same = all(entries[name] is entry for name, entry in program.entries.items())
+    if same and all(functions[name] is graph for name, graph in program.functions.items()):
+        return program
     return replace(program, entries=entries, functions=functions)
 
 

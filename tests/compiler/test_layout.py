@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -228,7 +229,16 @@ def test_weights_that_two_entries_share_stay_shared() -> None:
 def test_without_costs_nothing_changes() -> None:
     program = resnet(1)
     assert layout(program, Context()) is program
-    assert after_layout(program, flat(1, 1, 1))[0].entries["main"].graph is program.entries["main"].graph
+    assert after_layout(program, flat(1, 1, 1))[0] is program
+
+
+def test_what_follows_layout_runs_if_that_did_something(tmp_path: Path) -> None:
+    for natural, again in ((1, 0), (9, 1)):
+        folder = tmp_path / str(again)
+        context = Context(layout=flat(natural, 1, 1), requires=frozenset({"layout"}), dump_dir=folder)
+        pipeline.run(resnet(1), context)
+        names = [path.stem.partition("_")[2] for path in sorted(folder.iterdir())]
+        assert names.count("hoist") == 1 + again
 
 
 def test_thousands_of_nodes() -> None:
