@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from netwright.backends import registry
+from netwright.backends.api import BackendError, Options
+from netwright.driver.model import load
+
 MAIN = "from netwright.cli.main import main; main()"
 
 
@@ -62,9 +66,9 @@ def test_the_same_bytes_again(folder, tmp_path):
         assert (folder / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
-def refused(*words: str, interpret: str | None = None) -> str:
+def refused(*words: str) -> str:
     """The one message of a command that fails."""
-    done = netwright(*words, interpret=interpret)
+    done = netwright(*words)
     assert done.returncode == 1
     assert done.stdout == "" and len(done.stderr.strip().splitlines()) == 1, done.stderr
     return done.stderr.strip()
@@ -73,29 +77,20 @@ def refused(*words: str, interpret: str | None = None) -> str:
 def test_a_bundle_for_a_gpu_that_is_not_here(folder):
     said = refused("run", str(folder), "-i", "image=random")
     assert said.startswith("error: this bundle is for sm_90 (H100, H200): ") and "interpreter" in said
-    said = refused("run", str(folder), "-i", "image=random", interpret="1")
-    assert "TRITON_INTERPRET is set" in said
 
 
-def test_no_gpu_is_never_another_device(tmp_path):
+def test_no_gpu_is_never_another_device():
     said = refused("run", "zoo:xor_mlp", "-t", "triton", "-i", "x=random")
     assert said.startswith("error: device cuda: ")
-    said = refused("run", "zoo:xor_mlp", "-t", "triton", "--device", "cuda:1", "-i", "x=random", interpret="1")
-    assert "TRITON_INTERPRET is set" in said
 
 
-def test_the_interpreter_by_name_and_by_the_environment(tmp_path):
-    found = []
-    for words, interpret in ((("--device", "interpreter"), None), ((), "1")):
-        done = netwright(
-            "run", "zoo:xor_mlp", "-t", "triton", *words, "-i", "x=[[0, 1]]", "--json", interpret=interpret
-        )
-        assert done.returncode == 0, done.stderr
-        found.append(json.loads(done.stdout)["outputs"])
-    assert found[0] == found[1]
+def test_the_interpreter_by_name():
+    done = netwright("run", "zoo:xor_mlp", "-t", "triton", "--device", "interpreter", "-i", "x=[[0, 1]]", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["target"] == "triton"
 
 
-def test_an_unknown_device(tmp_path):
-    said = refused("compile", "zoo:xor_mlp", "-t", "triton", "--device", "sm_91", "-o", str(tmp_path / "b"))
-    assert said.startswith("error: target triton has no device 'sm_91'; the nearest is sm_90 (cuda, ")
-    assert not (tmp_path / "b").exists()
+def test_devices_and_settings_that_are_unknown():
+    for options, words in ((Options("sm_91"), "nearest is sm_90"), (Options(settings={"fast": 1}), "no settings")):
+        with pytest.raises(BackendError, match=words):
+            registry.get("triton").emit(load("zoo:xor_mlp").program, {}, options)
