@@ -7,7 +7,7 @@ from .console import bytes_text
 
 
 def memory_text(found: Footprint) -> str:
-    """What a call holds, beside what no target goes below."""
+    """What a call holds, beside the values that live at once."""
     if found.peak is None or found.live is None:
         return f"plans its memory by itself; {bytes_text(found.bound)} of values live at once"
     times = "" if found.ratio is None else f" ({found.ratio:.2f} times)"

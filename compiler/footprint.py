@@ -1,4 +1,4 @@
-"""The memory that a call of an entry takes on a target, beside what no target goes below."""
+"""The memory that a call of an entry takes on a target, beside the values that live at once."""
 
 from __future__ import annotations
 

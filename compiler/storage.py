@@ -1,13 +1,12 @@
 """What memory the values of a graph need, in whatever order its nodes run.
 
 A model that targets share: views need none, a result may take over the memory of an operand that it reads element by
-element and that dies there, what is concatenated is made in its place, inputs are the caller's. What kernels need
-besides is not in it: targets are measured against its peak.
+element and that dies there, inputs are the caller's. What kernels need besides is not in it: targets are measured
+against its peak. (One that makes the parts of a concatenation where they are wanted can stay below it.)
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
@@ -21,7 +20,7 @@ from .ops.attention import Attention
 from .ops.control import Scan, While
 from .ops.fused import Fused
 from .ops.index import DynamicUpdateSlice, Scatter, ScatterElements
-from .ops.shape import Broadcast, Concat, Reshape, Reverse, Slice, Transpose
+from .ops.shape import Broadcast, Reshape, Reverse, Slice, Transpose
 from .ops.source import StopGradient
 
 VIEWS = (Reshape, Transpose, Broadcast, Slice, Reverse, StopGradient)
@@ -46,14 +45,10 @@ def root_values(graph: Graph) -> dict[Value, Value]:
 def overwritable(node: Node, place: int) -> tuple[int, ...]:
     """The operands whose memory the result ``place`` may take over while they are read.
 
-    Of attention the queries: a result is written where its own query was read. Of a loop what is carried. Of concat
-    every operand: it can be made where it is wanted.
+    Of attention the queries: a result is written where its own query was read. Of a loop what is carried.
     """
     if isinstance(node.op, _UPDATES):
         return (0,)
-    if isinstance(node.op, Concat):
-        times = Counter(node.inputs)
-        return tuple(at for at, value in enumerate(node.inputs) if times[value] == 1)
     if isinstance(node.op, Attention):
         return (0,) if node.inputs[0].type == node.output.type else ()
     if isinstance(node.op, (Scan, While)):
@@ -138,15 +133,10 @@ class Storage:
         """Run one node; the bytes that live while it does."""
         left, cost = now.left, now.cost
         taken: tuple[int, ...] = ()
-        joins = isinstance(self.nodes[node].op, Concat)
         for made, over in zip(self.made[node], self.over[node], strict=True):
             cost[made] = self.size[made]
             for old in over:
                 if left[old] == 1 and self.owned[old] and not self.kept[old] and old not in taken:
-                    if joins:
-                        now.live -= cost[old]
-                        cost[old] = 0
-                        continue
                     # A given memory is the caller's, and costs nothing to whoever writes into it.
                     cost[made] = 0 if self.maker[old] < 0 else max(cost[made], cost[old])
                     now.live -= cost[old]
