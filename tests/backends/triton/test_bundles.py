@@ -19,9 +19,10 @@ MAIN = "from netwright.cli.main import main; main()"
 
 
 def netwright(*words: str, interpret: str | None = None) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own: one that interprets cannot compile."""
+    """The command line in a process of its own (one that interprets cannot compile), which sees no GPU."""
     kept = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    environment = {**kept, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each), "COLUMNS": "200"}
+    path = os.pathsep.join(each for each in sys.path if each)
+    environment = {**kept, "PYTHONPATH": path, "COLUMNS": "200", "CUDA_VISIBLE_DEVICES": ""}
     if interpret is not None:
         environment["TRITON_INTERPRET"] = interpret
     return subprocess.run([sys.executable, "-c", MAIN, *words], env=environment, capture_output=True, text=True)
