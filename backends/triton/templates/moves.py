@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ....compiler.ir import AnyDim
 from ....compiler.ir.dims import product
 from ..arrays import Array
-from ..body import Coordinate, address, load, masks, store
+from ..body import Coordinate, address, load, store
 from ..kernel import Config, Draft, Launch, Tiles
 from .pointwise import CONFIGS
 from .walk import coordinates, merged, power_of_two
@@ -34,8 +34,9 @@ class Move:
         return self.places[[first for first, _ in self.axes].index(axis)].text
 
     def address(self, array: Array, strides: Mapping[int, AnyDim]) -> str:
-        """The address of the element."""
-        return address(self.draft, array, strides, self.places)
+        """The addresses of the elements, always as a tile."""
+        where = address(self.draft, array, strides, self.places)
+        return where if strides else f"{where} + i * 0"
 
     def load(self, array: Array, where: str, mask: str = "m", other: str = "0") -> str:
         """The name of the tile at addresses."""
@@ -43,8 +44,7 @@ class Move:
 
     def read(self, array: Array, strides: Mapping[int, AnyDim]) -> str:
         """The name of the tile of an array that lies along the shape."""
-        mask = masks(list(strides), self.places)
-        return self.draft.let(load(self.draft, array, self.address(array, strides), mask), "v")
+        return self.load(array, self.address(array, strides))
 
     def store(self, array: Array, where: str, text: str, mask: str = "m") -> None:
         """Write a tile to addresses."""
