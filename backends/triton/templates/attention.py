@@ -9,7 +9,7 @@ kernel adds the parts up. Exponentials are powers of two, so scores are in units
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ....compiler.ir import AnyDim, DType, TensorType
@@ -25,9 +25,26 @@ from .tiles import nominal, power
 TILES = ("BLOCK_M", "BLOCK_N")
 FEW = 16
 """So many queries, or fewer, share a tile with those of the other heads of their key head."""
+MOST = 8192
+"""Sums of such a tile, so that they stay in registers."""
 PART = 256
 """Keys of one part, where the keys are split."""
 _LOG2 = 1 / math.log(2)
+
+_Shapes = Mapping[int, Sequence[tuple[int, int, int, int]]]
+"""By the lanes of a head: BLOCK_M, BLOCK_N, warps, stages. The first fit the registers of sm_80 to sm_100."""
+_HALF: _Shapes = {
+    64: [(128, 64, 4, 3), (128, 128, 8, 3), (64, 64, 4, 3), (128, 32, 4, 4), (64, 32, 4, 4), (32, 64, 4, 3)],
+    128: [(128, 64, 8, 3), (64, 64, 4, 3), (128, 128, 8, 2), (64, 32, 4, 3), (128, 32, 8, 3), (32, 32, 4, 3)],
+    256: [(64, 32, 8, 2), (64, 64, 8, 2), (32, 32, 4, 2), (128, 32, 8, 2)],
+    512: [(32, 32, 8, 2), (16, 32, 8, 2), (32, 32, 8, 1)],
+}
+_SINGLE: _Shapes = {
+    64: [(64, 32, 8, 2), (64, 64, 8, 2), (32, 32, 4, 3), (128, 32, 8, 2), (32, 64, 4, 2)],
+    128: [(32, 32, 8, 2), (64, 32, 8, 2), (32, 32, 4, 2), (32, 16, 4, 2), (16, 32, 4, 2)],
+    256: [(32, 32, 8, 1), (16, 32, 8, 2), (16, 32, 4, 2), (32, 32, 8, 2)],
+    512: [(16, 32, 8, 1), (32, 16, 8, 1), (16, 16, 8, 2)],
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +84,10 @@ class Work:
     @property
     def few(self) -> bool:
         """Whether the queries are so few that the heads of a group are rows of one tile."""
-        return isinstance(self.queries, int) and self.queries <= FEW and self.queries * self.group <= 4 * FEW
+        if not isinstance(self.queries, int) or self.queries > FEW:
+            return False
+        rows, lanes = power(self.queries * self.group), _padded(self.value_width)
+        return rows <= 4 * FEW and max(16, rows) * lanes <= MOST
 
     @property
     def parts(self) -> AnyDim:
@@ -320,20 +340,15 @@ def _configs(work: Work) -> list[Config]:
     if work.few:
         assert isinstance(work.queries, int)
         rows = max(16, power(work.group * work.queries))
-        blocks = (64, 32, 128) if lanes <= 128 else (32, 16)
-        return [Config({"BLOCK_M": rows, "BLOCK_N": block}, 4, stages) for block in blocks for stages in (2, 3)]
-    if half and lanes <= 64:
-        shapes = [(128, 64, 4, 3), (128, 128, 8, 3), (64, 64, 4, 3), (128, 32, 4, 4), (64, 32, 4, 4), (32, 64, 4, 3)]
-    elif half and lanes <= 128:
-        shapes = [(128, 64, 8, 3), (64, 64, 4, 3), (128, 128, 8, 2), (64, 32, 4, 3), (128, 32, 8, 3), (32, 32, 4, 3)]
-    elif half:
-        shapes = [(64, 32, 8, 2), (64, 64, 8, 2), (32, 32, 4, 2), (128, 32, 8, 2)]
-    elif lanes <= 64:
-        shapes = [(64, 32, 8, 2), (64, 64, 8, 2), (32, 32, 4, 3), (128, 32, 8, 2), (32, 64, 4, 2)]
-    else:
-        shapes = [(32, 32, 4, 2), (64, 32, 8, 2), (32, 16, 4, 2), (16, 32, 4, 2)]
+        warps = 8 if rows * lanes > 4096 else 4
+        blocks = (64, 32, 128) if lanes <= 128 else (32, 16) if half or lanes <= 256 else (16,)
+        if warps == 8 and not half:
+            blocks = tuple(block for block in blocks if block <= 32)
+        stages = (2, 3) if lanes <= 256 else (1, 2)
+        return [Config({"BLOCK_M": rows, "BLOCK_N": block}, warps, depth) for block in blocks for depth in stages]
+    shapes = (_HALF if half else _SINGLE)[max(64, lanes)]
     most = max(16, power(nominal(work.queries)))
-    fitting = [shape for shape in shapes if shape[0] <= most] or [(max(16, min(most, 32)), *shapes[-1][1:])]
+    fitting = [shape for shape in shapes if shape[0] <= most] or [(16, 32, 4, 2)]
     return [Config({"BLOCK_M": rows, "BLOCK_N": keys}, warps, stages) for rows, keys, warps, stages in fitting]
 
 
