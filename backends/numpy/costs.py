@@ -21,13 +21,16 @@ TAP_FIRST, TAP_LAST = 0.6e-9, 0.2e-9
 """An element of a window, seen and combined, with the spatial axes last or the channels last."""
 COPY_FIRST, COPY_LAST = 0.35e-9, 0.2e-9
 """An element of unrolled windows."""
+RUN = 8e-9
+"""A stretch of elements that lie together, where an inner loop of NumPy starts again."""
 
 
 def layout(node: Node) -> tuple[float, float] | None:
     """The natural form and the one with the channels last; None for what has one form only."""
-    if isinstance(node.op, Window):
+    if isinstance(node.op, Window) and len(node.inputs[0].type.shape) > 1:
         taps = _elements(node.outputs[0].type) * math.prod(node.op.kernel)
-        return taps * TAP_FIRST, taps * TAP_LAST
+        *_, width = _numbers(node.outputs[0].type)
+        return taps * (TAP_FIRST + RUN / max(1, width)), taps * (TAP_LAST + RUN / max(1, _numbers(node.inputs[0].type)[1]))
     if not isinstance(node.op, Conv) or any(step != 1 for step in node.op.input_dilation):
         return None
     op, result = node.op, node.output.type
@@ -40,8 +43,11 @@ def layout(node: Node) -> tuple[float, float] | None:
     products = _elements(result) * seen * PRODUCT
     bare = seen == channels and all(step == 1 for step in op.stride)
     columns = 0 if bare else points * seen * op.groups
-    natural, last = products + columns * COPY_FIRST, products + columns * COPY_LAST
     batch, _, *sizes = _numbers(result)
+    # A bias is added to runs of one channel, or of all.
+    natural = columns * (COPY_FIRST + RUN / max(1, sizes[-1])) + _elements(result) * RUN / max(1, math.prod(sizes))
+    last = columns * (COPY_LAST + RUN / max(1, channels * window[-1])) + _elements(result) * RUN / max(1, filters)
+    natural, last = products + natural, products + last
     if len(sizes) == 2 and winograd_saves(op, tuple(window[1:]), channels, (batch, *sizes, filters), result.dtype):
         # A quarter of the products, and transforms.
         tiles = points / 16
