@@ -24,7 +24,8 @@ def _attention(
     out = scope.new(node.output.type)
     if not splits(work):
         # Each program reads its queries whole before it writes where they were, and nobody else reads them.
-        alone = all(each.buffer.root is not work.q.buffer.root for each in (work.k, work.v))
+        others = (each for each in (work.k, work.v, bias) if each is not None)
+        alone = all(each.buffer.root is not work.q.buffer.root for each in others)
         scope.launch(attention(work, out), out=out, reuse=(work.q,) if alone else ())
         return out
     partial = Partial(*map(scope.new, Partial.types(work)))
