@@ -80,7 +80,8 @@ def summary(
     for name, each in memory.items():
         say(f"{name} on {target}: {memory_text(each)}")
     if line is not None:
-        _line_totals(line, found)
+        held = [each.peak or each.bound for each in memory.values()]
+        _line_totals(line, max(held or [entry.activation_bytes for entry in found.entries], default=0))
 
 
 def _show(entry: EntrySummary, several: bool) -> None:
@@ -122,7 +123,7 @@ def _numbers(work: Work) -> list[str]:
     return [count(work.kernels), scaled(work.flops), moved, intensity, seconds_text(work.time)]
 
 
-def _line_totals(line: Roofline, found: Summary) -> None:
+def _line_totals(line: Roofline, values: int) -> None:
     device = line.device
     for entry in line.entries:
         total = entry.total
@@ -131,7 +132,7 @@ def _line_totals(line: Roofline, found: Summary) -> None:
         parts = ", ".join(f"{seconds_text(each)} {limit}" for limit, each in total.limits.items() if each)
         rate = f"{scaled(int(total.flops / total.time))} flop/s, {scaled(int(total.bytes / total.time))}B/s"
         say(f"{entry.name} on {device.name} ({device.title}): at least {seconds_text(total.time)} ({parts}), {rate}")
-    need = line.weights + max((entry.activation_bytes for entry in found.entries), default=0)
+    need = line.weights + values
     if device.memory and need > device.memory:
         say(f"weights and values are {bytes_text(need)}, the device has {bytes_text(int(device.memory))}", "bold red")
 
