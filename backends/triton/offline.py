@@ -42,10 +42,11 @@ _LOG_LINES = 3
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A kernel to compile for an architecture."""
+    """A kernel to compile for an architecture. ``wide`` for arrays of 2^31 elements and more."""
 
     kernel: Kernel
     architecture: str
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Cubin:
             "spill_bytes": self.spill_bytes,
             "warps": self.warps,
             "stages": self.stages,
-            "constants": facts.constants(self.job.kernel, self.job.kernel.configs[self.choice]),
+            "constants": facts.constants(self.job.kernel, self.job.kernel.configs[self.choice], wide=self.job.wide),
         }
 
 
@@ -223,7 +224,7 @@ def _request(job: Job) -> dict[str, Any]:
         "aligned": facts.aligned(kernel),
         "shared_limit": facts.SHARED_LIMITS[capability],
         "choices": [
-            {"constants": facts.constants(kernel, config), "options": facts.options(config)}
+            {"constants": facts.constants(kernel, config, wide=job.wide), "options": facts.options(config)}
             for config in kernel.configs
         ],
     }

@@ -20,11 +20,13 @@ from netwright.backends.api import BackendError
 from netwright.backends.triton import offline
 from netwright.backends.triton.emit import emit
 from netwright.backends.triton.helpers import sources
-from netwright.backends.triton.kernel import Kernel
+from netwright.backends.triton.kernel import WIDE, Kernel
 from netwright.backends.triton.sources import kernel_sources
 from netwright.compiler.ir import DType, Sample
 from netwright.compiler.ops import OPS
 from netwright.compiler.passes.legalize import LegalizeError
+from netwright.driver.build import Build, Weights, compile_program
+from netwright.driver.model import load
 
 from ..programs import legal, sample_program
 from ..test_ops import converted
@@ -74,13 +76,33 @@ def kernels() -> dict[str, Kernel]:
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_100"])
 def test_every_family_of_kernels_compiles(architecture):
-    chosen = list(kernels().values())
+    made = compiled([offline.Job(kernel, architecture) for kernel in kernels().values()])
+    assert [cubin.job.kernel.name for cubin in made if cubin.spill_bytes] == [], "registers suffice"
+
+
+def test_kernels_that_count_in_64_bits_compile():
+    """One of each family, as it runs on arrays of 2^31 elements and more."""
+    families = {}
+    for model in ("lenet5", "bert_base", "lstm", "unet", "vit"):
+        compiled_model = compile_program(load(f"zoo:{model}"), Build("triton"), Weights())
+        for kernel in emit(compiled_model.program).kernels:
+            if WIDE in kernel.special:
+                own = f"{model}_{kernel.name}"
+                text = kernel.text.replace(kernel.name, own, 1)
+                families[kernel.name.split("_", 1)[1]] = replace(kernel, name=own, text=text)
+    assert {"map", "rows", "dot", "conv", "attention", "window_max"} <= set(families)
+    compiled([offline.Job(kernel, "sm_90", wide=True) for kernel in families.values()])
+
+
+def compiled(jobs: list[offline.Job]) -> list[offline.Cubin]:
+    """What came of the jobs; the test fails with the text of the kernel that cannot be compiled."""
+    chosen = [job.kernel for job in jobs]
     used = {name for kernel in chosen for name in kernel.helpers}
     module = "\n\n\n".join([HEAD, *sources(used), *(kernel.text for kernel in chosen)])
     try:
-        made = offline.compile_kernels(module, [offline.Job(kernel, architecture) for kernel in chosen], processes=1)
+        made = offline.compile_kernels(module, jobs, processes=1)
     except BackendError as error:
-        name = str(error).split()[1]
-        pytest.fail(f"{error}\n\n{kernels()[name].text}" if name in kernels() else str(error))
-    assert len(made) == len(chosen)
-    assert [cubin.job.kernel.name for cubin in made if cubin.spill_bytes] == [], "registers suffice"
+        texts = {kernel.name: kernel.text for kernel in chosen}
+        pytest.fail(f"{error}\n\n{texts.get(str(error).split()[1], '')}")
+    assert len(made) == len(jobs)
+    return made
