@@ -11,9 +11,11 @@ import pytest
 from netwright.backends.api import Options
 from netwright.driver.build import Build, Weights, compile_model
 from netwright.driver.model import load
+from netwright.spec.zoo_index import zoo_names
 
 from .cases import CASES, Case, once
 from .running import error, random_floats, random_ids
+from .test_all import LIBRARIES
 
 CLOSE = 1e-4
 """Relative to the largest value of an output, in float32."""
@@ -89,6 +91,25 @@ SMALL: dict[str, Case] = {
     ),
     "vit": once("vit", PHOTO, size=32, depth=1, width=24, heads=2, hidden=32),
     "clip_text": once("clip_text", {"ids": IDS}, depth=1, width=24, heads=3, hidden=40, vocabulary=31, context=8),
+    "clip_image": once(
+        "clip_image", {"image": random_floats(1, 3, 28, 28)}, size=28, depth=1, width=24, heads=3, hidden=40
+    ),
+    "alexnet_grouped": once(
+        "alexnet_grouped", {"image": random_floats(1, 3, 67, 67)}, size=67, width=24, hidden=16, classes=7
+    ),
+    "yolov1": once("yolov1", {"image": random_floats(1, 3, 64, 64)}, grid=1, width=4, hidden=16, classes=3),
+    "yolov8n": once("yolov8n", PHOTO, classes=3, width=4, limit=3),
+    "ddpm": Case(
+        "ddpm",
+        (
+            ("main", {"image": random_floats(1, 3, 8, 8), "time": np.array([3.0])}),
+            ("sample", {"noise": random_floats(1, 3, 8, 8), "seed": 1}),
+        ),
+        {"size": 8, "widths": [4, 8], "attends": [False, True], "resnets": 1, "groups": 2, "trained_steps": 2},
+    ),
+    "seq2seq_luong": Case(
+        "seq2seq_luong", (("main", PAIRS), ("generate", SENTENCES)), {**TRANSLATE, "width": 8, "layers": 1}
+    ),
 }
 """In the place of larger cases."""
 
@@ -97,6 +118,21 @@ AS_THEY_ARE = (
     "rbf", "lenet5", "cnn", "rnn", "frnn", "gan", "dcgan_generator", "dcgan_discriminator",
 )  # fmt: skip
 HERE = {**{name: CASES[name] for name in AS_THEY_ARE}, **SMALL}
+
+
+LARGE = {"transfer", "stable_diffusion", "gpt3"}
+"""Made of full-size parts, which are here by themselves."""
+PARTS = {"sd_vae_encoder", "sd_vae_decoder"}
+"""Together they are sd_vae."""
+
+
+def test_no_family_is_left_out() -> None:
+    here = {case.model for case in HERE.values()}
+    families: dict[object, set[str]] = {}
+    for name, (entry, *_) in zoo_names().items():
+        families.setdefault(entry.path, set()).add(name)
+    missing = {min(names) for names in families.values() if not names & here}
+    assert missing == LARGE | PARTS | LIBRARIES
 
 
 def outputs(case: Case, target: str, dtype: str = "float32") -> list[dict[str, np.ndarray]]:
