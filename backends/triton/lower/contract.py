@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ....compiler.fusion.space import ancestors, operand_space
 from ....compiler.ir import Graph, Shape, TensorType
-from ....compiler.ir.dims import floordiv, product
+from ....compiler.ir.dims import ceildiv, floordiv, product
 from ....compiler.ops.channels_last import ConvChannelsLast
 from ....compiler.ops.contract import Convolution, Dot
 from ..arrays import Array
@@ -87,15 +87,9 @@ def launch_product(scope: Scope, region: Region, work: Product, multiply: Multip
     draft = Draft("dot", CONSTANTS)
     write_product(draft, work, multiply, extent.parts)
     configs = choose(
-        multiply.shapes,
-        down,
-        across,
-        count,
-        depth,
-        multiply.dtype.bytes,
-        {"GROUP": 8},
-        region.rich and extent.parts == 1,
-    )
+        multiply.shapes, down, across, count * extent.parts, ceildiv(depth, extent.parts), multiply.dtype.bytes,
+        {"GROUP": 8}, rich=region.rich and extent.parts == 1,
+    )  # fmt: skip
     slow = interpreted(down, across, depth, {"GROUP": 8}, multiply.interpreted)
     launch_sums(scope, region, draft, multiply, extent, indices, (configs, slow))
 
@@ -157,7 +151,7 @@ def _launch_windows(scope: Scope, region: Region, work: Windows, multiply: Multi
         draft = Draft("conv", CONSTANTS)
         names = write_convolution(draft, work, multiply, extent.parts)
         configs = choose(
-            multiply.shapes, rows, columns, count, depth, multiply.dtype.bytes, {"GROUP": 8},
+            multiply.shapes, rows, columns, count * extent.parts, depth, multiply.dtype.bytes, {"GROUP": 8},
             rich=region.rich and extent.parts == 1, scattered=work.x_channel != 1 or work.flat,
         )  # fmt: skip
         slow = interpreted(rows, columns, depth, {"GROUP": 8})
