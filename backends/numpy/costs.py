@@ -29,8 +29,9 @@ def layout(node: Node) -> tuple[float, float] | None:
     """The natural form and the one with the channels last; None for what has one form only."""
     if isinstance(node.op, Window) and len(node.inputs[0].type.shape) > 1:
         taps = _elements(node.outputs[0].type) * math.prod(node.op.kernel)
-        *_, width = _numbers(node.outputs[0].type)
-        return taps * (TAP_FIRST + RUN / max(1, width)), taps * (TAP_LAST + RUN / max(1, _numbers(node.inputs[0].type)[1]))
+        sizes = [max(1, size) for size in _numbers(node.outputs[0].type)]
+        width, channels = sizes[-1], sizes[1]
+        return taps * (TAP_FIRST + RUN / width), taps * (TAP_LAST + RUN / channels)
     if not isinstance(node.op, Conv) or any(step != 1 for step in node.op.input_dilation):
         return None
     op, result = node.op, node.output.type
