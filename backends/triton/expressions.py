@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ...compiler.ir import Dim, DType, Node, TensorType
+from ...compiler.ir import Dim, DType, Node
 from ...compiler.ir.op import Op
 from .kernel import INTERPRETED, Draft
 
@@ -214,8 +214,3 @@ def _saturated(draft: Draft, x: str, old: DType, new: DType) -> str:
 def bitcast(x: str, old: DType, new: DType) -> str:
     """The bits of a tile as another dtype."""
     return x if old is new else f"{x}.to({NAMES[new]}, bitcast=True)"
-
-
-def computes(type: TensorType) -> str:
-    """The name of the dtype that tiles of a type have."""
-    return NAMES[register(type.dtype)]

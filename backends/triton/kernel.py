@@ -187,7 +187,6 @@ class Draft:
         extents = tuple(self.extents) if WIDE in self.special else ()
         return Launch(kernel, tuple(given), tuple(map(tuple, grid)), tuple(self.written), extents)
 
-
     def _widened(self) -> list[str]:
         """The lines, with 64-bit counting where an array may need it."""
         most = max((bounds(extent)[1] for extent in self.extents), default=0)

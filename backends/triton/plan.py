@@ -227,4 +227,3 @@ class _Planner:
             life.last = mine.last
             del self.lives[out]
             return
-

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from ...compiler.fusion import space as space_of
 from ...compiler.ir import AnyDim, Graph, Literal, Loc, Node, Shape, TensorType, Value
 from ...compiler.ops.shape import Concat
 from . import arrays
-from .arrays import Array, Buffer, Kind
+from .arrays import Array, Kind
 from .kernel import Kernel, Launch
 from .launches import computed
 from .plan import Block, Piece, Statement
@@ -123,10 +122,6 @@ class Scope:
         """The array in memory: copied if it is imaginary."""
         return self.copy(array) if array.buffer.imaginary else array
 
-    def contiguous(self, array: Array) -> Array:
-        """The array in memory, in row-major order; copied if it is not."""
-        return array if array.packed and not array.buffer.imaginary else self.copy(array)
-
     def reshape(self, array: Array, shape: Shape) -> Array:
         """The array in another shape: a view if possible, else a copy."""
         view = arrays.reshape(array, shape)
@@ -179,6 +174,3 @@ class Scope:
     def say(self, *pieces: Piece) -> None:
         """A line of the host's own."""
         self.block.items.append(Statement(pieces, loc=self.loc))
-
-
-__all__ = ["Array", "Buffer", "Kind", "Lowering", "Refusal", "Scope", "Shared", "Template", "space_of"]

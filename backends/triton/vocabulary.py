@@ -10,12 +10,11 @@ from .expressions import NAMES
 from .helpers import DEVICE
 
 _WRITTEN = """
-    abs arange broadcast_to cast cdiv constexpr cos div_rn dot erf exp expand_dims floor full load log maximum minimum
-    max min num_programs program_id range reshape sin sqrt sqrt_rn static_range store sum to trans truth where zeros
-    jit language dtype cumsum atomic_add item exp2
+    arange atomic_add cdiv cos cumsum div_rn dot erf exp2 load program_id sin sqrt sqrt_rn static_range store truth
+    zeros
 """
 """Attributes of the text that templates write."""
-_BUILTINS = ("float", "max", "min", "range", "bool", "int", "len")
+_BUILTINS = ("float", "max", "min", "range")
 
 
 @cache
