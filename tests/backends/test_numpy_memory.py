@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from netwright.backends.numpy.emit import emit
 from netwright.backends.numpy.runtime import import_checked
 from netwright.compiler.evaluate import evaluate
 from netwright.compiler.ir import Builder, DType, Program, State, TensorType, symbol
+from netwright.compiler.ops.attention import Attention
 from netwright.compiler.ops.contract import Dot
 from netwright.compiler.ops.control import Cond, Scan, While
 from netwright.compiler.ops.elementwise import Max, Sigmoid, Tanh, Where
@@ -259,6 +261,8 @@ def test_a_step_of_an_lstm_allocates_and_copies_next_to_nothing(tmp_path: Path) 
     loop = loop[: loop.index("\n    return")]
     assert "np.empty" not in loop
     assert loop.count("np.copyto") == 1
+    # The gates are neighbours, so that one call computes all of one kind.
+    assert loop.count("sigmoid(") == 1
 
     generator = np.random.default_rng(2)
     xs = generator.standard_normal((steps, 3, features)).astype(np.float32)
@@ -337,6 +341,29 @@ def test_buffers_in_use_together_do_not_overlap(rows: list[tuple[int, int, int]]
                 assert offsets[k] + size <= offsets[other] or offsets[other] + extent <= offsets[k]
     most = max((sum(-(-s // 64) * 64 for a, b, s in table if a <= t <= b) for t in range(27)), default=0)
     assert total >= most
+
+
+@pytest.mark.parametrize("shared", ["qk", "qv", "kv", "qkv", "qb", ""])
+def test_attention_writes_over_its_queries_alone(tmp_path: Path, shared: str) -> None:
+    """Where keys, values or the bias are the same array, later tiles would read what earlier ones wrote."""
+    length = 6
+
+    def make(build: Builder, x: Tensor) -> Tensor:
+        made = {}
+        for factor, letter in enumerate("qkvb"):
+            first = shared[0] if letter in shared else letter
+            made[letter] = made[first] if first in made else x * (factor + 1.0)
+        op = Attention(heads=2, present=("bias",))
+        return apply(build, op, made["q"], made["k"], made["v"], None, None, made["b"]) * 2.0
+
+    graph = graph_of([TensorType(DType.FLOAT32, (1, length, length))], make)
+    emitted = module(program_of(entry_of(graph, ["x"])), tmp_path)
+    emitted.attention_tile = lambda *facts: (1, 2)
+    net = emitted.connect(())
+    x = np.random.default_rng(3).standard_normal((1, length, length)).astype(np.float32)
+    (found,) = net(x=x).values()
+    (wanted,) = evaluate(graph, [x])
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_a_chain_needs_two_buffers() -> None:

@@ -9,6 +9,7 @@ from ....compiler.ir import Graph, Node, TensorType
 from ....compiler.ops.control import Scan, While
 from ..code import Array, Block, Statement, line
 from ..scope import Lowering, Scope
+from .gates import joined
 
 
 def _carried(scope: Scope, values: Sequence[Array], parent: Block) -> list[Array]:
@@ -38,7 +39,7 @@ def hand_on(scope: Scope, places: Sequence[Array], values: Sequence[Array], bloc
 def _scan(scope: Scope, node: Node, operands: Sequence[Array]) -> list[Array]:
     op = node.op
     assert isinstance(op, Scan)
-    (region,) = node.regions
+    region = joined(scope, node.regions[0])
     kept = op.constants + op.carries
     sequences = [scope.spelled(operand) for operand in operands[kept:]]
     parent = scope.home(*operands[:kept], *sequences, op.length, *_sizes(region))
