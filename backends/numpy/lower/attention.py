@@ -27,8 +27,9 @@ def _attention(
     template = f"{scope.kernel('attention')}({{}}, {{}}, {{}}, {{}}, {{}}, {{}}, {op.heads}, {op.shared}, {op.causal}, "
     template += f"{op.scale!r}, {{}}, out={{}})"
     queries, keys, values = (_rows(scope, each) for each in (q, k, v))
-    alone = all(each.buffer is None or queries.buffer is not each.buffer for each in (keys, values))
-    reuse = (queries,) if alone else ()
+    # A tile reads its queries whole before it writes there; what all tiles read must be elsewhere.
+    shown = [each.buffer for each in (keys, values, bias) if each is not None]
+    reuse = () if queries.buffer in shown else (queries,)
     return scope.fill(node.output.type, template, queries, keys, values, *others, scores, OUT, reuse=reuse)
 
 
