@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from triton.runtime.jit import MockTensor, mangle_type
 
 from netwright.backends.api import BackendError
 from netwright.backends.triton import facts, offline, toolchain
@@ -178,6 +180,13 @@ def test_the_very_kernel_of_the_run(cubins, tmp_path):
     assert len(found) == 4, done.stderr
     for name, digest in found:
         assert digest == cubins[name, "sm_90"].sha256
+
+
+@pytest.mark.parametrize("dtype", list(DType))
+def test_pointers_have_the_types_that_triton_gives_to_tensors(dtype):
+    """bool is handed over as int8."""
+    seen = MockTensor(getattr(torch, "int8" if dtype is DType.BOOL else dtype.value))
+    assert mangle_type(seen) == facts.signature(Kernel("k", "", (pointer("x0", dtype),), (), K1.interpreted))["x0"]
 
 
 def _said(kernel: Kernel) -> dict:
