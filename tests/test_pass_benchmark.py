@@ -1,4 +1,4 @@
-"""The benchmark of passes: its graphs are what they say, its fit is right, and no pass forgets a node."""
+"""The benchmarks of passes and of memory: graphs are what they say, the fit is right, and plans are those of targets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from netwright.benchmarks import passes
+from netwright.benchmarks import memory, passes
 from netwright.benchmarks.large_graphs import KINDS
 from netwright.compiler.ir.verify import verify
 from netwright.compiler.packing import largest_live, pack
@@ -40,3 +40,13 @@ def test_growth_is_the_exponent() -> None:
     assert passes.line("a", {10: 0.001, 100: 0.1}) == ["a", "0.001", "0.100", "2.00"]
     assert passes.line("a", {10: 0.001, 100: 0.01})[-1] == "(1.00)"
     assert math.isfinite(passes.growth({10: 0.0, 100: 0.0}))
+
+
+def test_memory_is_that_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "CASES", (("lenet5", {"N": 2}), ("unet", {"N": 1, "H": 1, "W": 1})))
+    ((name, sizes, target, values, held, times, plain, saved),) = memory.rows(("numpy", "onnx"), ["lenet5"])
+    assert (name, sizes, target) == ("lenet5", "N = 2", "numpy")
+    assert float(times) == pytest.approx(float(held) / float(values), rel=0.2) and float(plain) > 0
+    assert saved.endswith("%")
+    whole, bare = (memory.held("lenet5", {"N": 2}, "numpy", without) for without in (frozenset(), memory.LEFT_OUT))
+    assert whole.peak is not None and bare.peak is not None and whole.bound <= bare.bound
