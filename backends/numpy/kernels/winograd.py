@@ -2,7 +2,8 @@
 
 A tile of 4 x 4 results takes 36 products for each pair of channels instead of 144. The three transforms are Kronecker
 products of small matrices, so that BLAS does all the work. The interpolation points 0, +-2/3, +-3/2 and infinity keep
-the error near that of a direct sum (about 1e-6 of the largest result; the usual 0, +-1, +-2 are 4 times worse).
+the error near that of a direct sum (about 1e-6 of the largest result; the usual 0, +-1, +-2 are 4 times worse). What is
+not finite makes NaN of the 4 x 4 results of its tiles, also of those that it does not touch.
 Source: Lavin, Gray, Fast Algorithms for Convolutional Neural Networks, 2016; points after Alam et al., 2022.
 """
 
@@ -41,11 +42,11 @@ def winograd_weights(w: np.ndarray) -> tuple:
 
 
 def winograd_tile(batch: int, widest: int, down: int, across: int) -> tuple[int, int]:
-    """How many images, and how many of the tiles down, to take at once: 32 to 113 tiles.
+    """How many images, and how many of the tiles down, to take at once: 32 to 64 tiles.
 
     Many for speed, but 4 MB of products at most, and less of few channels, which images of many points have.
     """
-    budget = max(32, min(widest // 2, 1048576 // (36 * widest)))
+    budget = max(32, min(64, widest // 2, 1048576 // (36 * widest)))
     if down * across <= budget:
         return max(1, min(batch, budget // (down * across))), down
     parts = -(-down // max(1, budget // across))
