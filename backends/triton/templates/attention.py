@@ -186,15 +186,14 @@ def _rows(draft: Draft, work: Work) -> None:
 
 def _read_queries(draft: Draft, work: Work) -> None:
     q, width = work.q, work.width
-    draft.add(
-        f"lane = tl.arange(0, {_padded(width)})",
-        f"lane_in = lane < {draft.size(width)}",
-        f"column = tl.arange(0, {_padded(work.value_width)})[None, :]",
-        f"column_in = column < {draft.size(work.value_width)}",
-    )
+    draft.add(f"lane = tl.arange(0, {_padded(width)})")
+    if _partly(width):
+        draft.add(f"lane_in = lane < {draft.size(width)}")
+    _columns(draft, work)
     terms = _places(draft, q, ("image", "query"))
     where = total((*terms, *_feature(draft, q, "head", "lane[None, :]", width)))
-    draft.add(f"q = tl.load({draft.pointer(q)} + {where}, mask=row_in & lane_in[None, :], other=0)")
+    inside = "row_in & lane_in[None, :]" if _partly(width) else "row_in"
+    draft.add(f"q = tl.load({draft.pointer(q)} + {where}, mask={inside}, other=0)")
     _widen(draft, q, "q")
 
 
@@ -207,7 +206,8 @@ def _step(draft: Draft, work: Work) -> None:
     draft.add(f"key_in = number < {keys if work.parts == 1 else 'end'}")
     feature = _feature(draft, k, "pair", "lane[:, None]", work.width)
     where = total((*_places(draft, k, ("image", "key[None, :]")), *feature))
-    draft.add(f"k = tl.load({draft.pointer(k)} + {where}, mask=lane_in[:, None] & key_in[None, :], other=0)")
+    inside = "lane_in[:, None] & key_in[None, :]" if _partly(work.width) else "key_in[None, :]"
+    draft.add(f"k = tl.load({draft.pointer(k)} + {where}, mask={inside}, other=0)")
     _widen(draft, k, "k")
     assert op.scale is not None
     exact = ', input_precision="ieee"' if k.dtype is DType.FLOAT32 else ""
@@ -233,13 +233,14 @@ def _step(draft: Draft, work: Work) -> None:
     )
     feature = _feature(draft, v, "pair", "column", work.value_width)
     where = total((*_places(draft, v, ("image", "key[:, None]")), *feature))
-    draft.add(f"v = tl.load({draft.pointer(v)} + {where}, mask=key_in[:, None] & column_in, other=0)")
+    inside = "key_in[:, None] & column_in" if _partly(work.value_width) else "key_in[:, None]"
+    draft.add(f"v = tl.load({draft.pointer(v)} + {where}, mask={inside}, other=0)")
     _widen(draft, v, "v")
     draft.add(f"acc = acc * shrink + tl.dot(p.to(v.dtype), v{exact})")
 
 
 def _write(draft: Draft, out: Array | Partial, work: Work) -> None:
-    inside = "row_in & column_in"
+    inside = "row_in & column_in" if _partly(work.value_width) else "row_in"
     if isinstance(out, Array):
         # Weights of 0 are those of a query that sees no key.
         draft.add("result = acc / tl.where(weights == 0, 1.0, weights)")
@@ -264,8 +265,9 @@ def joined(work: Work, partial: Partial, out: Array) -> Launch:
         f"image = {image}",
         f"head = {head}",
         f"query = {query}",
-        f"column = tl.arange(0, {width})[None, :]",
-        f"column_in = column < {draft.size(work.value_width)}",
+    )
+    _columns(draft, work)
+    draft.add(
         'top = tl.full((1, 1), float("-inf"), tl.float32)',
         "weights = tl.zeros((1, 1), tl.float32)",
         f"acc = tl.zeros((1, {width}), tl.float32)",
@@ -277,7 +279,7 @@ def joined(work: Work, partial: Partial, out: Array) -> Launch:
     for name, array, mask, other in (
         ("tops", partial.tops, "part_in", 'float("-inf")'),
         ("shares", partial.weights, "part_in", "0"),
-        ("values", partial.values, "part_in & column_in", "0"),
+        ("values", partial.values, "part_in & column_in" if _partly(work.value_width) else "part_in", "0"),
     ):
         where = total(_places(draft, array, near[: len(array.shape)]))
         draft.add(f"{name} = {load(draft, array, where, mask, other)}")
@@ -293,7 +295,8 @@ def joined(work: Work, partial: Partial, out: Array) -> Launch:
     draft.deeper(-1)
     draft.add("result = acc / tl.where(weights == 0, 1.0, weights)")
     feature = _feature(draft, out, "head", "column", work.value_width)
-    write_store(draft, out, total((*_places(draft, out, ("image", "query")), *feature)), "result", "column_in")
+    where = total((*_places(draft, out, ("image", "query")), *feature))
+    write_store(draft, out, where, "result", "column_in" if _partly(work.value_width) else None)
     grid = [[images, heads, queries]]
     doc = "The sums of all parts of the keys, each brought to the top of all."
     return draft.launch(grid, [Config({"PARTS": 16}), Config({"PARTS": 4}, 1)], Config({"PARTS": 64}), doc)
@@ -303,6 +306,18 @@ def _padded(width: AnyDim) -> int:
     """The lanes of a tile that holds a head: a power of two, as `tl.dot` takes it."""
     assert isinstance(width, int)
     return max(16, power(width))
+
+
+def _partly(width: AnyDim) -> bool:
+    """Whether some lanes hold nothing. Where none do, loads have no mask for them."""
+    return width != _padded(width)
+
+
+def _columns(draft: Draft, work: Work) -> None:
+    """Write the lanes of a head of values."""
+    draft.add(f"column = tl.arange(0, {_padded(work.value_width)})[None, :]")
+    if _partly(work.value_width):
+        draft.add(f"column_in = column < {draft.size(work.value_width)}")
 
 
 def _places(draft: Draft, array: Array, names: Sequence[str]) -> list[str]:
