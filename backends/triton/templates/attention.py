@@ -356,7 +356,7 @@ def _configs(work: Work) -> list[Config]:
         assert isinstance(work.queries, int)
         rows = max(16, power(work.group * work.queries))
         warps = 8 if rows * lanes > 4096 else 4
-        blocks = (64, 32, 128) if lanes <= 128 else (32, 16) if half or lanes <= 256 else (16,)
+        blocks: tuple[int, ...] = (64, 32, 128) if lanes <= 128 else (32, 16) if half or lanes <= 256 else (16,)
         if warps == 8 and not half:
             blocks = tuple(block for block in blocks if block <= 32)
         stages = (2, 3) if lanes <= 256 else (1, 2)
