@@ -80,7 +80,7 @@ def test_entry_points_exist(place: str) -> None:
 
 def test_core_dependencies_are_declared() -> None:
     """What modules outside of optional targets import is a core dependency."""
-    optional = {"jax", "jaxlib", "torch", "transformers", "triton"}
+    optional = {"jax", "jaxlib", "tokenizers", "torch", "transformers", "triton"}
     declared = {_name(requirement) for requirement in PROJECT["project"]["dependencies"]}
     used: dict[str, str] = {}
     for package in folders() - {"netwright.zoo"}:
