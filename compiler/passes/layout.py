@@ -33,6 +33,9 @@ from .context import Context, LayoutCosts
 from .frozen import frozen_values, parameter_values
 from .sweep import map_regions
 
+READERS = 16
+"""Most readers of one number, repeated, whose layouts are brought together for its sake."""
+
 
 def layout(program: Program, context: Context) -> Program:
     """The program with the axes of tensors in the order that costs least, by ``context.layout``.
@@ -249,6 +252,10 @@ class _Plan:
             if form is None or form.is_free:
                 continue
             producer = self.producers.get(value)
+            number = producer is not None and isinstance(producer.op, Broadcast) and not producer.inputs[0].type.shape
+            if number and len(found) > READERS:
+                # In another order it is the same number: half of a graph need not agree about it.
+                continue
             source = things.get(value, 0 if producer is None else things.get(producer, 0))
             if producer in self.variants and value not in self.given:
                 source = things[producer]
