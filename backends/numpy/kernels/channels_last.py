@@ -67,17 +67,13 @@ def last_band(batch: int, depth: int, rows: int, row: int, filters: int, step: i
 
 
 def last_windows(x: np.ndarray, first: int, counts: tuple, kernel: tuple, stride: tuple, dilation: tuple) -> np.ndarray:
-    """A view [N, *counts, *kernel, C] of x [N, *spatial, C]: what each element of the kernel sees at each position.
-
-    The positions begin at the row ``first`` of x.
-    """
+    """A view [N, *counts, *kernel, C] of a packed x [N, *spatial, C]: what each element of the kernel sees at each
+    position. These begin at the row ``first`` of x."""
     steps = x.strides[1:-1]
     moves = tuple(step * apart for step, apart in zip(steps, stride))
     taps = tuple(step * apart for step, apart in zip(steps, dilation))
     shape, strides = (len(x), *counts, *kernel, x.shape[-1]), (x.strides[0], *moves, *taps, x.strides[-1])
-    if x.flags.c_contiguous:
-        return np.ndarray(shape, x.dtype, x, first * steps[0], strides)
-    return np.lib.stride_tricks.as_strided(x[:, first:], shape, strides, writeable=False)
+    return np.ndarray(shape, x.dtype, x, first * steps[0], strides)
 
 
 def last_conv(
@@ -169,17 +165,15 @@ def last_depthwise(
             if padded is not None:
                 needed = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(counts, stride, kernel, dilation)]
                 seen, at = band(seen, (at - low[0], *(-side for side in low[1:])), tuple(needed), padded), 0
-            seen = last_windows(seen, at, counts, kernel, stride, dilation)[0]
+            windows = last_windows(seen, at, counts, kernel, stride, dilation)[0]
             if w.shape[-1] != whole[-1]:
                 # What lies between two points of a row is the channels alone: the last size and these are one axis.
-                axis = len(sizes) - 1
-                shape = (*counts[:-1], *kernel, w.shape[-1])
-                steps = (*seen.strides[:axis], *seen.strides[axis + 1 :])
-                seen = np.lib.stride_tricks.as_strided(seen, shape, steps, writeable=False)
-                line = target.reshape(*counts[:-1], -1)
-                np.einsum(f"{p[:-1]}{i}l,{i}l->{p[:-1]}l", seen, w, out=line)
+                axis, begin = len(sizes) - 1, at * seen.strides[1]
+                steps = (*windows.strides[:axis], *windows.strides[axis + 1 :])
+                windows = np.ndarray((*counts[:-1], *kernel, w.shape[-1]), x.dtype, seen, begin, steps)
+                np.einsum(f"{p[:-1]}{i}l,{i}l->{p[:-1]}l", windows, w, out=target.reshape(*counts[:-1], -1))
             else:
-                np.einsum(f"{p}{i}l,{i}l->{p}l", seen, w, out=target)
+                np.einsum(f"{p}{i}l,{i}l->{p}l", windows, w, out=target)
             if finish is not None:
                 finish.run(tile)
     return out

@@ -38,7 +38,8 @@ def conv_recipe(scope: Scope, node: Node, x: Array, w: Array) -> Recipe:
     op, type = node.op, node.output.type
     assert isinstance(op, ConvChannelsLast)
     x, w = scope.spelled(x), scope.contiguous(w)
-    x = x if x.strides[-1] == 1 else scope.copy(x)
+    # What is padded is copied anyway.
+    x = x if x.strides[-1] == 1 and any(map(any, op.padding)) else scope.contiguous(x)
     low = tuple(before for before, _ in op.padding)
     depth = product(w.shape[:-1])
     if op.groups > 1 and decide(w.shape[-2], "==", 1) and decide(w.shape[-1], "==", op.groups):
