@@ -153,14 +153,15 @@ def _answers(folder: Path, topology: Topology, report: Report | None, entries: l
     with open(folder / "log", "w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", WORKER, str(folder)],
-            stdin=subprocess.DEVNULL,
+            # Open as long as this process lives: the other one ends with it.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
             encoding="utf-8",
             env=environment,
         )
-        assert process.stdout is not None
+        assert process.stdin is not None and process.stdout is not None
         place = f"compiling for {topology.device}"
         try:
             for line in process.stdout:
@@ -180,6 +181,7 @@ def _answers(folder: Path, topology: Topology, report: Report | None, entries: l
         finally:
             process.kill()
             process.wait()
+            process.stdin.close()
             process.stdout.close()
 
 

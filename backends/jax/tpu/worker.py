@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,6 +30,7 @@ def main() -> None:
     # What libtpu prints goes to the error output; answers keep the real one for themselves.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     folder = Path(sys.argv[1])
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     jax.config.update("jax_traceback_in_locations_limit", 0)
@@ -58,6 +60,12 @@ def main() -> None:
             _answer(answers, {"problem": str(error), "kind": "compiler"})
             return
         _answer(answers, {"done": number, **done})
+
+
+def _leave_with_parent() -> None:
+    """End this process when who started it is gone: its end of standard input closes."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 def _answer(stream: TextIO, what: dict[str, Any]) -> None:
