@@ -172,6 +172,4 @@ def reverse(array: Array, axes: Sequence[int]) -> Array:
 
 def row(array: Array, at: AnyDim) -> Array:
     """One row along the first axis; ``at`` may be the symbol of a loop on the host."""
-    return replace(
-        array, shape=array.shape[1:], strides=array.strides[1:], offset=array.offset + at * array.strides[0]
-    )
+    return replace(array, shape=array.shape[1:], strides=array.strides[1:], offset=array.offset + at * array.strides[0])
