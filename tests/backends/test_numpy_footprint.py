@@ -18,7 +18,6 @@ from netwright.driver.samples import random_inputs
         ("vgg16", {"N": 1}),
         ("bert_base", {"N": 1, "T": 128}),
         ("bert_base", {"N": 4, "T": 384}),
-        ("unet", {"N": 1, "H": 16, "W": 16}),
         ("unet", {"N": 1, "H": 32, "W": 32}),
     ],
     ids=lambda given: given if isinstance(given, str) else ",".join(f"{name}={size}" for name, size in given.items()),
