@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import netwright as nw
+from netwright.backends.api import Runtime
 from netwright.backends.executable import InputError, _check_inputs
 from netwright.backends.signature import EntrySignature, Field
 from netwright.compiler.ir import DType, TensorType
@@ -57,6 +58,13 @@ entries:
 """
 
 
+class Arrays(Runtime):
+    """One that takes nothing but arrays; it is never called here."""
+
+    def call(self, entry: str, inputs: Any, states: Any, sizes: Any) -> Any:
+        raise NotImplementedError
+
+
 def of(field: Field) -> EntrySignature:
     return EntrySignature("main", (field,), (), (), (), (), ())
 
@@ -75,7 +83,7 @@ def test_array_files(kind: str, tmp_path: Path) -> None:
         archive.writestr("x.npy", data)
     for name in ("x.npy", "x.npz"):
         with pytest.raises(InputError):
-            _check_inputs(of(field), {"x": read_input(field, str(tmp_path / name))})
+            _check_inputs(of(field), {"x": read_input(field, str(tmp_path / name))}, Arrays())
     with pytest.raises(WeightsError):
         open_tensors(tmp_path / "x.npz").read("x")
 
@@ -85,17 +93,17 @@ def test_array_files(kind: str, tmp_path: Path) -> None:
 )
 def test_what_is_no_array_of_numbers(value: Any) -> None:
     with pytest.raises(InputError):
-        _check_inputs(of(Field("x", TensorType(DType.FLOAT32, (1,)))), {"x": value})
+        _check_inputs(of(Field("x", TensorType(DType.FLOAT32, (1,)))), {"x": value}, Arrays())
 
 
 def test_whole_numbers_do_not_wrap() -> None:
     entry = of(Field("x", TensorType(DType.INT32, (2,))))
     for wrong in (2**31, -(2**31) - 1):
         with pytest.raises(InputError, match=f"cannot hold {wrong}"):
-            _check_inputs(entry, {"x": np.array([0, wrong])})
-    assert _check_inputs(entry, {"x": np.array([2**31 - 1, -(2**31)])})["x"].dtype == np.int32
+            _check_inputs(entry, {"x": np.array([0, wrong])}, Arrays())
+    assert _check_inputs(entry, {"x": np.array([2**31 - 1, -(2**31)])}, Arrays())["x"].dtype == np.int32
     with pytest.raises(InputError, match="cannot hold"):
-        _check_inputs(of(Field("x", TensorType(DType.INT64, (1,)))), {"x": np.array([2**63], np.uint64)})
+        _check_inputs(of(Field("x", TensorType(DType.INT64, (1,)))), {"x": np.array([2**63], np.uint64)}, Arrays())
 
 
 @pytest.mark.parametrize(
