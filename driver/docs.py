@@ -25,7 +25,7 @@ from .model import load
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 MATRIX_DTYPES = (DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16, DType.INT64, DType.BOOL)
-TARGETS = ("numpy", "jax", "onnx")
+TARGETS = ("numpy", "triton", "jax", "onnx")
 NOTE = "<!-- Made by `python -m netwright.driver.docs` from the declarations; do not edit. -->\n\n"
 
 
