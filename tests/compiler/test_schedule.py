@@ -59,7 +59,7 @@ def test_orders_are_legal_no_worse_and_close_to_the_best() -> None:
     draw = random.Random(5)
     best, given, found = 0, 0, 0
     for _ in range(25):
-        graph = wide(draw, 5)
+        graph = wide(draw, 4)
         model = storage(graph)
         order, was, now = improved(model)
         assert legal(graph, order) and now == model.peak(order) <= was == model.peak()

@@ -75,4 +75,4 @@ def test_every_op_that_a_node_can_say_is_there() -> None:
         choice for option in validator().schema["$defs"]["Node"]["else"]["anyOf"] for choice in option.get("enum", ())
     }
     assert set(LAYERS) <= names
-    assert set(OPS) - names == {"call", "scan", "while", "cond", "constant"}
+    assert set(OPS) - names == {"call", "scan", "while", "cond", "constant", "fused"}
