@@ -19,6 +19,8 @@ CHAIN = 8
 """Most moves between a value and its reader that a kernel looks through."""
 SEARCH = 500
 """Most nodes that are looked at for a cycle; beyond, two groups stay apart."""
+NUMBER = 16
+"""Most nodes of a scalar that each kernel computes for itself; a longer one is computed once."""
 PROLOGUE = 4
 """Most nodes of a prologue; it runs again for each tile that reads the operand."""
 CHEAP = frozenset(["cast", "neg", "abs", "add", "sub", "mul", "max", "min", "where", "compare", "stop_gradient"])
@@ -76,7 +78,7 @@ class Grouping:
         self.outputs = set(graph.outputs)
         self.index = {node: position for position, node in enumerate(graph.nodes)}
         self.owner: dict[Node, Kernel] = {}
-        self.numbers: dict[Node, bool] = {}
+        self.numbers: dict[Node, int] = {}
         self.unanchored: set[Node] = set()
 
     def kernels(self) -> list[Kernel]:
@@ -86,10 +88,8 @@ class Grouping:
                 continue
             if node.op.name in self.rules.anchors and self.rules.refuse(node) is None:
                 self.anchored(node)
-            elif is_pointwise(node) or (self.rules.rows and is_reduction(node)):
-                reason = self.rules.refuse(node)
-                if reason is None:
-                    self.place(node)
+            elif (is_pointwise(node) or (self.rules.rows and is_reduction(node))) and self.rules.refuse(node) is None:
+                self.place(node)
         kernels = dict.fromkeys(self.owner.values())
         return [kernel for kernel in kernels if len(kernel.nodes) > 1]
 
@@ -377,12 +377,17 @@ class Grouping:
     def is_number(self, value: Value) -> bool:
         """Whether this is a scalar that depends on sizes only: each kernel computes it for itself."""
         node = self.producers.get(value)
-        if node is None or value.type.rank != 0:
-            return False
+        return node is not None and 0 < self.length(node) <= NUMBER
+
+    def length(self, node: Node) -> int:
+        """How many nodes a scalar of sizes takes, more than `NUMBER` counted as one more; 0 for everything else."""
+        if node.outputs[0].type.rank != 0 or not (is_scalar(node) or is_pointwise(node)):
+            return 0
         if node not in self.numbers:
-            self.numbers[node] = is_scalar(node) or (
-                is_pointwise(node) and all(self.is_number(operand) for operand in node.inputs)
-            )
+            operands = [self.producers.get(value) for value in node.inputs]
+            # Nodes are met in the order of the graph, so that those of the operands are known.
+            lengths = [0 if each is None else self.length(each) for each in operands]
+            self.numbers[node] = min(NUMBER + 1, 1 + sum(lengths)) if all(lengths) else 0
         return self.numbers[node]
 
     def owning(self, value: Value) -> Kernel | None:

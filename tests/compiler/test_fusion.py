@@ -203,3 +203,30 @@ def test_a_thousand_nodes_become_a_handful_of_kernels() -> None:
     assert {node.op.name for node in nodes} == {"fused"}
     kept = sum(len(node.regions[0].nodes) for node in nodes)
     assert kept <= 1000
+
+
+def scalars(nodes: int) -> str:
+    """A scalar of a size behind a chain of ops, and a kernel that reads it."""
+    lines = [
+        'program "p"',
+        'entry "main" [N] {',
+        '  input %0 "x": float32[N, 4]',
+        "  %1 = dimension() {size: N} : int64[]",
+    ]
+    lines.append("  %2 = cast(%1) {dtype: float32} : float32[]")
+    lines += [f"  %{at} = tanh(%{at - 1}) : float32[]" for at in range(3, nodes + 3)]
+    lines.append(f"  %{nodes + 3} = broadcast(%{nodes + 2}) {{shape: [N, 4], axes: []}} : float32[N, 4]")
+    lines.append(f"  %{nodes + 4} = mul(%0, %{nodes + 3}) : float32[N, 4]")
+    lines.append(f"  %{nodes + 5} = exp(%{nodes + 4}) : float32[N, 4]")
+    return "\n".join([*lines, f'  output "y" %{nodes + 5}', "}"])
+
+
+@pytest.mark.parametrize(("chain", "inside"), [(3, 8), (3000, 3)])
+def test_a_long_scalar_is_computed_once(chain: int, inside: int) -> None:
+    """A short one stands in the kernel that reads it."""
+    program = parse_program(scalars(chain))
+    fused = fuse(program, Context(fusion=EVERYTHING))
+    verify(fused, "fuse")
+    assert_same(program, fused, 1e-6)
+    last = fused.entries["main"].graph.nodes[-1]
+    assert len(last.regions[0].nodes) == inside
