@@ -29,7 +29,6 @@ from netwright.compiler.ops.window import WindowMax
 
 from .programs import build, entry_of, graph_of, program_of, run
 
-pytest.importorskip("jax")
 BACKEND = JaxBackend()
 ROOT = Path(__file__).parents[2]
 

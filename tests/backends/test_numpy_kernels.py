@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 import torch
@@ -196,7 +197,6 @@ def test_the_largest_in_order(size: int, k: int) -> None:
 
 
 def test_random_bits_beyond_one_tile() -> None:
-    jax = pytest.importorskip("jax")
     found = random.random_bits(np.array(-5), np.array(2**33 + 7), np.empty((3, 50_000), np.uint32))
     # Without 64-bit types jax takes the low word of a step, and so does the op.
     key = jax.random.fold_in(jax.random.key(np.uint32(2**32 - 5)), 7)

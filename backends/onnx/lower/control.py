@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....compiler.ir import DType, Graph, Node, TensorType, Value
+from ....compiler.ir.dims import bounds
 from ..capabilities import Lowering
 from ..emit import Emitter
 from ..forms import Form
@@ -18,7 +19,8 @@ _COUNT = TensorType(DType.INT64, ())
 def _scan(e: Emitter, node: Node) -> None:
     op = node.op
     sequences = node.inputs[op.constants + op.carries :]  # type: ignore[attr-defined]
-    if op.until or not sequences:  # type: ignore[attr-defined]
+    # onnxruntime's Scan refuses sequences without rows.
+    if op.until or not sequences or bounds(op.length)[0] == 0:  # type: ignore[attr-defined]
         _counted_loop(e, node)
     else:
         _scan_sequences(e, node)
@@ -59,7 +61,8 @@ def _scan_sequences(e: Emitter, node: Node) -> None:
 
 
 def _counted_loop(e: Emitter, node: Node) -> None:
-    """Loop over the number of steps, rows gathered inside; for scans that walk along nothing or end early."""
+    """Loop over the number of steps, rows gathered inside; for scans that walk along nothing, may take no
+    step or end early."""
     constants, carries, sequences = _split(node)
     (region,), op = node.regions, node.op
     length, until, backward = op.length, op.until, op.reverse  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 import torch
@@ -129,7 +130,6 @@ def test_scatter_elements_along_a_middle_axis(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(), (3, 1000)])
 def test_random_bits_are_those_of_jax(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    jax = pytest.importorskip("jax")
     types = [TensorType(DType.INT64, ())] * 2
     graph = graph_of(types, lambda build, seed, step: apply(build, RandomBits(shape=shape), seed, step))
     runtime = BACKEND.load(build(tmp_path / "bundle", BACKEND, program_of(entry_of(graph, ["seed", "step"]))))

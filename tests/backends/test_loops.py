@@ -1,4 +1,4 @@
-"""Loops and branches of the triton target, in the interpreter, against plain Python and torch."""
+"""Loops and branches of every target (Triton in the interpreter), against plain Python and torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from netwright.backends.api import Backend
+from netwright.backends.jax import JaxBackend
+from netwright.backends.numpy import NumpyBackend
+from netwright.backends.onnx import OnnxBackend
 from netwright.backends.triton import TritonBackend
 from netwright.compiler.ir import Builder, DType, State, TensorType, symbol
 from netwright.compiler.ops import OPS
@@ -16,11 +20,15 @@ from netwright.compiler.ops.elementwise import Max, Where
 from netwright.compiler.ops.samples import normal, tensor_type
 from netwright.compiler.ops.tensor import Tensor, apply, constant, elementwise
 
-from ..comparing import close
-from ..programs import build, entry_of, graph_of, program_of, run
+from .comparing import close
+from .programs import build, entry_of, graph_of, program_of, run
 
-pytestmark = pytest.mark.usefixtures("interpreter")
-BACKEND = TritonBackend()
+BACKENDS = (JaxBackend(), NumpyBackend(), OnnxBackend(), TritonBackend())
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    return request.param
 
 
 def types(*texts: str) -> list[TensorType]:
@@ -31,7 +39,7 @@ def count(build: Builder, start: int = 0) -> Tensor:
     return constant(build, start, DType.INT64)
 
 
-def test_scan_runs_both_ways(tmp_path: Path) -> None:
+def test_scan_runs_both_ways(tmp_path: Path, backend: Backend) -> None:
     def make(build: Builder, xs: Tensor, start: Tensor, factor: Tensor) -> list[Tensor]:
         def body(inner: Builder, factor: Tensor, total: Tensor, x: Tensor) -> list[Tensor]:
             total = total * factor + x
@@ -46,7 +54,7 @@ def test_scan_runs_both_ways(tmp_path: Path) -> None:
 
     graph = graph_of(types("float32[T, 3]", "float32[3]", "float32[3]"), make)
     program = program_of(entry_of(graph, ["xs", "start", "factor"]))
-    runtime = BACKEND.load(build(tmp_path / "bundle", BACKEND, program))
+    runtime = backend.load(build(tmp_path / "bundle", backend, program))
     start, factor = normal(3, salt=1), normal(3, salt=2)
     for length in (1, 4):
         xs = normal(length, 3)
@@ -61,7 +69,7 @@ def test_scan_runs_both_ways(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_scan_until_repeats_the_last_row(tmp_path: Path, reverse: bool) -> None:
+def test_scan_until_repeats_the_last_row(tmp_path: Path, backend: Backend, reverse: bool) -> None:
     def make(build: Builder, xs: Tensor, limit: Tensor) -> list[Tensor]:
         def body(inner: Builder, limit: Tensor, total: Tensor, steps: Tensor, x: Tensor) -> list[Tensor]:
             total = total + x
@@ -73,7 +81,7 @@ def test_scan_until_repeats_the_last_row(tmp_path: Path, reverse: bool) -> None:
         return apply(build, op, [limit, *start, xs], regions=(region,))
 
     graph = graph_of(types("float32[T]", "float32[]"), make)
-    runtime = BACKEND.load(build(tmp_path / "bundle", BACKEND, program_of(entry_of(graph, ["xs", "limit"]))))
+    runtime = backend.load(build(tmp_path / "bundle", backend, program_of(entry_of(graph, ["xs", "limit"]))))
     xs = np.array([1, 1, 1, 1, 1], np.float32)
     for limit in (0.5, 2.5, 99.0):
         (total, made, rows), _ = run(runtime, [xs, np.float32(limit)], ["xs", "limit"], sizes={"T": 5})
@@ -83,19 +91,26 @@ def test_scan_until_repeats_the_last_row(tmp_path: Path, reverse: bool) -> None:
         np.testing.assert_array_equal(rows, reached[::-1] if reverse else reached)
 
 
-def test_scan_of_no_rows(tmp_path: Path) -> None:
+def test_scan_of_no_rows(tmp_path: Path, backend: Backend) -> None:
     def make(build: Builder, xs: Tensor, start: Tensor) -> list[Tensor]:
-        region = graph_of(types("float32[2]", "float32[2]"), lambda inner, total, x: [total + x, total * x])
-        return apply(build, Scan(carries=1, length=xs.shape[0]), [start, xs], regions=(region,))
+        pair = types("float32[2]", "float32[2]")
+        region = graph_of(pair, lambda inner, total, x: [total + x, total * x])
+        stopping = graph_of(pair, lambda inner, total, x: [total + x, total * x, total[0] > 1.0])
+        op = Scan(carries=1, length=xs.shape[0])
+        return [
+            *apply(build, op, [start, xs], regions=(region,)),
+            *apply(build, op.model_copy(update={"until": True}), [start, xs], regions=(stopping,)),
+        ]
 
     graph = graph_of([TensorType(DType.FLOAT32, (symbol("T", 0, 9), 2)), *types("float32[2]")], make)
-    runtime = BACKEND.load(build(tmp_path / "bundle", BACKEND, program_of(entry_of(graph, ["xs", "start"]))))
-    (last, rows), _ = run(runtime, [np.zeros((0, 2), np.float32), normal(2)], ["xs", "start"], sizes={"T": 0})
-    np.testing.assert_array_equal(last, normal(2))
-    assert rows.shape == (0, 2)
+    runtime = backend.load(build(tmp_path / "bundle", backend, program_of(entry_of(graph, ["xs", "start"]))))
+    outputs, _ = run(runtime, [np.zeros((0, 2), np.float32), normal(2)], ["xs", "start"], sizes={"T": 0})
+    for last, rows in (outputs[:2], outputs[2:]):
+        np.testing.assert_array_equal(last, normal(2))
+        assert rows.shape == (0, 2)
 
 
-def test_carried_values_change_places_at_once(tmp_path: Path) -> None:
+def test_carried_values_change_places_at_once(tmp_path: Path, backend: Backend) -> None:
     """Fibonacci's (a, b) -> (b, a + b), with one value that stays and one that is turned around."""
 
     def make(build: Builder, a: Tensor, b: Tensor, turned: Tensor) -> list[Tensor]:
@@ -107,7 +122,7 @@ def test_carried_values_change_places_at_once(tmp_path: Path) -> None:
         return apply(build, Scan(carries=4, length=7), [a, b, a, turned], regions=(region,))
 
     graph = graph_of(types("float32[2]", "float32[2]", "float32[3]"), make)
-    runtime = BACKEND.load(build(tmp_path / "bundle", BACKEND, program_of(entry_of(graph, ["a", "b", "c"]))))
+    runtime = backend.load(build(tmp_path / "bundle", backend, program_of(entry_of(graph, ["a", "b", "c"]))))
     a, b, c = np.array([0, 1], np.float32), np.array([1, 1], np.float32), np.array([1, 2, 3], np.float32)
     outputs, _ = run(runtime, [a, b, c], ["a", "b", "c"])
     first = [0, 1, 1, 2, 3, 5, 8, 13, 21]
@@ -119,7 +134,7 @@ def test_carried_values_change_places_at_once(tmp_path: Path) -> None:
     np.testing.assert_array_equal(outputs[5], [c if k % 2 == 0 else c[::-1] for k in range(7)])
 
 
-def test_loops_inside_loops(tmp_path: Path) -> None:
+def test_loops_inside_loops(tmp_path: Path, backend: Backend) -> None:
     """For each row, a scan over its elements; in it, a while that halves, and a branch."""
 
     def make(build: Builder, xs: Tensor, limit: Tensor) -> list[Tensor]:
@@ -145,7 +160,7 @@ def test_loops_inside_loops(tmp_path: Path) -> None:
         return apply(build, Scan(constants=1, carries=1, length=3), [limit, start, xs], regions=(over_rows,))
 
     graph = graph_of(types("float32[3, 4]", "float32[]"), make)
-    runtime = BACKEND.load(build(tmp_path / "bundle", BACKEND, program_of(entry_of(graph, ["xs", "limit"]))))
+    runtime = backend.load(build(tmp_path / "bundle", backend, program_of(entry_of(graph, ["xs", "limit"]))))
     xs = np.abs(normal(3, 4)) * 4
     (last, rows, totals), _ = run(runtime, [xs, np.float32(0.7)], ["xs", "limit"])
     total, wanted, ends = np.float32(0), np.zeros_like(xs), []
@@ -161,7 +176,7 @@ def test_loops_inside_loops(tmp_path: Path) -> None:
     close(last, np.asarray(total))
 
 
-def test_while_and_cond(tmp_path: Path) -> None:
+def test_while_and_cond(tmp_path: Path, backend: Backend) -> None:
     def make(build: Builder, n: Tensor, x: Tensor) -> list[Tensor]:
         """Collatz steps; then x doubled if they are even in number, else negated."""
         kinds = types("int64[]", "int64[]", "int64[]")
@@ -180,7 +195,7 @@ def test_while_and_cond(tmp_path: Path) -> None:
         return [last, steps, chosen]
 
     graph = graph_of(types("int64[]", "float32[2]"), make)
-    runtime = BACKEND.load(build(tmp_path / "bundle", BACKEND, program_of(entry_of(graph, ["n", "x"]))))
+    runtime = backend.load(build(tmp_path / "bundle", backend, program_of(entry_of(graph, ["n", "x"]))))
     x = normal(2)
     for n, steps in ((6, 8), (7, 16), (12, 9), (1, 0)):
         (last, made, chosen), _ = run(runtime, [np.int64(n), x], ["n", "x"])
@@ -188,7 +203,7 @@ def test_while_and_cond(tmp_path: Path) -> None:
         np.testing.assert_array_equal(chosen, x * 2 if steps % 2 == 0 else -x)
 
 
-def test_branches_may_be_what_they_are_given(tmp_path: Path) -> None:
+def test_branches_may_be_what_they_are_given(tmp_path: Path, backend: Backend) -> None:
     def make(build: Builder, flag: Tensor, x: Tensor, y: Tensor) -> list[Tensor]:
         two = types("float32[2]", "float32[2]")
         swap = graph_of(two, lambda inner, x, y: [y, x, x + y])
@@ -196,7 +211,7 @@ def test_branches_may_be_what_they_are_given(tmp_path: Path) -> None:
         return apply(build, Cond(), flag, [x, y], regions=(swap, keep))
 
     graph = graph_of(types("bool[]", "float32[2]", "float32[2]"), make)
-    runtime = BACKEND.load(build(tmp_path / "bundle", BACKEND, program_of(entry_of(graph, ["flag", "x", "y"]))))
+    runtime = backend.load(build(tmp_path / "bundle", backend, program_of(entry_of(graph, ["flag", "x", "y"]))))
     x, y = normal(2), normal(2, salt=1)
     for flag, wanted in ((True, (y, x, x + y)), (False, (x, x, np.full(2, 3, np.float32)))):
         outputs, _ = run(runtime, [np.bool_(flag), x, y], ["flag", "x", "y"])
@@ -204,11 +219,11 @@ def test_branches_may_be_what_they_are_given(tmp_path: Path) -> None:
             np.testing.assert_array_equal(found, right)
 
 
-def test_states_that_change_places(tmp_path: Path) -> None:
+def test_states_that_change_places(tmp_path: Path, backend: Backend) -> None:
     state = {name: State(name, TensorType(DType.FLOAT32, (3,)), 0) for name in ("a", "b")}
     graph = graph_of(types("float32[3]", "float32[3]", "float32[3]"), lambda build, x, a, b: [a + x, b, a])
     entry = entry_of(graph, ["x"], states=["a", "b"], updates=["a", "b"])
-    runtime = BACKEND.load(build(tmp_path / "bundle", BACKEND, program_of(entry, state=state)))
+    runtime = backend.load(build(tmp_path / "bundle", backend, program_of(entry, state=state)))
     a, b, x = normal(3), normal(3, salt=1), normal(3, salt=2)
     (found,), updated = run(runtime, [x], ["x"], states={"a": a.copy(), "b": b.copy()})
     close(found, a + x)
@@ -216,7 +231,7 @@ def test_states_that_change_places(tmp_path: Path) -> None:
     np.testing.assert_array_equal(updated["b"], a)
 
 
-def test_lstm_equals_torch(tmp_path: Path) -> None:
+def test_lstm_equals_torch(tmp_path: Path, backend: Backend) -> None:
     """A cell as a scan: the input's products are made at once, the rest step by step."""
     steps, batch, width, hidden = 5, 2, 6, 4
     peer = torch.nn.LSTM(width, hidden)
@@ -244,7 +259,7 @@ def test_lstm_equals_torch(tmp_path: Path) -> None:
     shapes = [f"float32[{', '.join(map(str, array.shape))}]" for array in weights]
     graph = graph_of(types(f"float32[T, {batch}, {width}]", *shapes), make)
     names = ["x", "wx", "wh", "bx", "bh"]
-    runtime = BACKEND.load(build(tmp_path / "bundle", BACKEND, program_of(entry_of(graph, names))))
+    runtime = backend.load(build(tmp_path / "bundle", backend, program_of(entry_of(graph, names))))
     x = normal(steps, batch, width)
     (h, c, rows), _ = run(runtime, [x, *weights], names, sizes={"T": steps})
     with torch.no_grad():
