@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...compiler.ir import DType, Node
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # An emitter holds lowerings, and they are called with it.
     from .emit import Emitter
 
 OPSETS = range(18, 27)

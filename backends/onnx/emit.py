@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...compiler.ir import DType, Entry, Graph, Loc, Node, Shape, TensorType, Value
+from .capabilities import Lowering
 from .forms import Family, Form, fits, rows, stripped, union
 from .model import Attribute, Model, Naming, OnnxNode, Subgraph, Typed, safe, walk
 from .sizes import Sizes
-
-if TYPE_CHECKING:
-    from .capabilities import Lowering
-
 
 ELEMENT_TYPES: Mapping[DType, int] = {
     DType.FLOAT32: 1,

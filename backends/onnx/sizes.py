@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from ...compiler.ir import AnyDim, Dim, Shape, Symbol, TensorType
 from ...compiler.ir.dims import Atom, Extreme, FloorDiv, bounds, symbols
 from ..api import BackendError
+from .forms import Family
 from .model import OnnxNode
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # An emitter has sizes, and they write their nodes into it.
     from .emit import Emitter
-    from .forms import Family
 
 
 class Sizes:

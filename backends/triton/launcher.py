@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,7 +23,7 @@ MOST_CHOSEN = 2**14
 """Launches whose config is remembered here; the tuner remembers the others by the class of their sizes."""
 
 
-class Launcher:
+class Launcher(ABC):
     """What plans call ``run``. ``truth`` is what loops on the host ask."""
 
     def __init__(self, kernels: Mapping[str, Kernel], functions: Mapping[str, Any], tensors: Tensors) -> None:
@@ -33,8 +34,10 @@ class Launcher:
         """Whether the first element is not 0. Waits for the device."""
         return bool(tensor.reshape(-1)[0].item())
 
+    @abstractmethod
     def __call__(self, function: Any, arguments: Sequence[Any], grid: Grid, wide: bool = False) -> None:
-        raise NotImplementedError
+        """Starts a kernel on the device that holds the arguments, in the order of its declaration, sizes last. ``grid``
+        gives the programs from the config's constants; ``wide``: offsets within a tensor pass 32 bits."""
 
 
 class Interpreted(Launcher):

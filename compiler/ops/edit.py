@@ -178,7 +178,7 @@ class _Triangle(Composite):
 
     def kept(self, row: Tensor, column: Tensor) -> Tensor:
         """Where x is kept."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} declares no triangle")
 
     def decompose(self, build: Builder, x: Tensor) -> Tensor:
         row, column = fn.iota(build, x.shape[-2]), fn.iota(build, x.shape[-1])

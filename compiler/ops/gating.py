@@ -134,7 +134,7 @@ class _Gated(Precise):
 
     def gate(self, x: Tensor) -> Tensor:
         """What the second half does to the first."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} declares no gate")
 
     def formula(self, build: Builder, x: Tensor) -> Tensor:
         size = x.shape[self.axis]

@@ -51,7 +51,7 @@ class _Pairwise(_Loss):
 
     def formula(self, x: Tensor, target: Tensor) -> Tensor:
         """The loss of each element."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} declares no formula")
 
     def decompose(self, build: Builder, x: Tensor, target: Tensor) -> Tensor:
         wide = widen(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...compiler.ir import AnyDim, DType, Loc, OpError, Undecided
 from ...compiler.ops.tensor import Tensor
@@ -15,16 +15,14 @@ from ..model.formulas import Formula, Text
 from ..model.operands import Operand, OperandList
 from ..source import Span
 from .body import Body
+from .context import Context
 from .formulas import TensorEvaluator
 from .values import Poisoned, Value, describe
-
-if TYPE_CHECKING:
-    from .context import Context
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """An arg of type `block` or `op`: a name, and the file where it is written."""
+    """An arg of type `block`, `op` or `part`: a name, and the file where it is written."""
 
     context: Context
     name: str
@@ -155,7 +153,7 @@ class Scope:
         return value.name if isinstance(value, Ref) else value
 
     def template(self, text: Text) -> str | Ref:
-        """As `text`, but `$arg` alone may give a reference to a block or op."""
+        """As `text`, but `$arg` alone may give a reference to a block, op or part."""
         if text.literal is not None:
             return text.literal
         parts: list[Any] = []

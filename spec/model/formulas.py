@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -22,7 +23,7 @@ from .base import Table, name_problem
 Lookup: TypeAlias = Callable[[str], Static]
 
 
-class _Leaf:
+class _Leaf(ABC):
     """A value that is read from one YAML node by `of`; problems are SpecErrors."""
 
     __slots__ = ("span",)
@@ -31,9 +32,9 @@ class _Leaf:
     schema: ClassVar[dict[str, Any]] = {}
 
     @classmethod
+    @abstractmethod
     def of(cls, node: YamlNode) -> Self:
         """Reads the value; raises SpecError."""
-        raise NotImplementedError
 
     @classmethod
     def read(cls, node: YamlNode) -> Self:

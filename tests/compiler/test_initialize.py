@@ -40,8 +40,10 @@ def test_distributions(
 ) -> None:
     values = initial_value(parameter(init, *shape), 1)
     assert values.shape == shape and values.dtype == np.float32
-    assert abs(float(values.mean()) - mean) <= 6 * deviation / sqrt(values.size)
-    assert float(values.std()) == pytest.approx(deviation, rel=0.02)
+    # Six standard errors of the mean and of the standard deviation (of normal values; uniform ones scatter less).
+    wide = values.astype(np.float64)
+    assert abs(wide.mean() - mean) <= 6 * deviation / sqrt(values.size)
+    assert abs(wide.std() - deviation) <= 6 * deviation / sqrt(2 * values.size)
     if bound is not None:
         assert float(np.abs(values).max()) <= bound * (1 + 1e-6)
 
@@ -79,7 +81,7 @@ def test_blocks_do_not_show() -> None:
     large = initial_value(parameter({"normal": 1}, 3 * 2**20 + 17), 0)
     start = initial_value(parameter({"normal": 1}, 1000), 0)
     assert large[:1000].tolist() == start.tolist()
-    assert abs(float(np.corrcoef(large[: 2**20], large[2**20 : 2**21])[0, 1])) < 0.01
+    assert abs(float(np.corrcoef(large[: 2**20], large[2**20 : 2**21])[0, 1])) < 6 / sqrt(2**20)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
