@@ -38,7 +38,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class EntrySummary:
-    """One entry. ``activation_bytes`` is the peak of what lives at once, weights aside."""
+    """One entry at some ``sizes``. ``activation_bytes`` is the peak of what lives at once, weights aside."""
 
     name: str
     macs: int
@@ -46,11 +46,15 @@ class EntrySummary:
     activation_bytes: int
     nodes: int
     groups: tuple[Group, ...]
+    sizes: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A program. Numbers of work are those of its first entry; ``parameters`` and ``buffers`` are of all together."""
+    """A program. Numbers of work are those of its first entry; ``parameters`` and ``buffers`` are of all together.
+
+    ``sizes`` are those of every symbol, of the first entry that has it.
+    """
 
     name: str
     parameters: int
@@ -73,18 +77,24 @@ class Summary:
         return f"{self.name}: {self.parameters:,} parameters, {self.buffers:,} buffers, {work}"
 
 
-def summarize(program: Program, sizes: Mapping[str, int] | None = None, depth: int = 1) -> Summary:
+def summarize(
+    program: Program,
+    sizes: Mapping[str, int] | None = None,
+    depth: int = 1,
+    usual: Mapping[str, int] | None = None,
+) -> Summary:
     """What a program holds and costs.
 
-    ``sizes`` sets symbols; the others are 1, or the least that is allowed. Groups are by the first ``depth`` names of a
-    label. A multiply-accumulate is two flops; a scan counts its steps, a cond its dearer branch, a while one round.
-    Functions are counted once and multiplied. Raises `ValueError` for a size out of range.
+    ``sizes`` sets symbols; the others are as ``usual`` says, as near as an entry's range allows, else 1 or the least
+    that is allowed. Groups are by the first ``depth`` names of a label. A multiply-accumulate of a product or a
+    convolution is two flops, whatever else is computed of one number is one; a scan counts its steps, a cond its dearer
+    branch, a while one round. Functions are counted once and multiplied. Raises `ValueError` for a size out of range.
     """
     entries: list[EntrySummary] = []
     used: dict[str, int] = {}
     for entry in program.entries.values():
-        chosen = {symbol.name: _size(symbol, sizes or {}) for symbol in entry.symbols}
-        used |= chosen
+        chosen = {symbol.name: _size(symbol, sizes or {}, usual or {}) for symbol in entry.symbols}
+        used = {**chosen, **used}
         entries.append(_Counter(program, chosen, depth).entry(entry))
     elements = {True: 0, False: 0}
     for parameter in program.parameters.values():
@@ -104,7 +114,9 @@ def summarize(program: Program, sizes: Mapping[str, int] | None = None, depth: i
     )
 
 
-def _size(symbol: Symbol, sizes: Mapping[str, int]) -> int:
+def _size(symbol: Symbol, sizes: Mapping[str, int], usual: Mapping[str, int]) -> int:
+    if symbol.name not in sizes and symbol.name in usual:
+        return min(max(usual[symbol.name], symbol.low), symbol.high)
     size = sizes.get(symbol.name, symbol.low)
     if not symbol.low <= size <= symbol.high:
         raise ValueError(f"{symbol.name} is {size}; it lies between {symbol.low} and {symbol.high}")
@@ -159,7 +171,9 @@ class _Counter:
         for part in work.values():
             total.add(part)
         highest = peak(entry.graph, self.sizes, self.inner).estimate
-        return EntrySummary(entry.name, total.macs, total.flops, highest, total.nodes, tuple(groups.values()))
+        return EntrySummary(
+            entry.name, total.macs, total.flops, highest, total.nodes, tuple(groups.values()), self.sizes
+        )
 
     def parameters(self, entry: Entry, groups: dict[str, Group]) -> None:
         first = len(entry.inputs)

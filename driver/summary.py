@@ -20,27 +20,28 @@ FEWEST_PARTS = 4
 def summary_of(model: Model, sizes: Mapping[str, int], depth: int | None = None) -> Summary:
     """The summary of a model.
 
-    ``sizes`` set symbols; the others are those of the pictures that the spec asks for, else the least that is allowed
-    (1). Parts are by the first ``depth`` names; by default by as few as give `FEWEST_PARTS` parts.
+    ``sizes`` set symbols; the others are those that the spec calls usual, else those of the pictures that it asks for,
+    else the least that is allowed (1). Parts are by the first ``depth`` names; by default by as few as give `FEWEST_PARTS` parts.
     Raises SpecError, and InputError for a size of an unknown symbol or out of range.
     """
     entries = signature.from_json(signature.to_json(model.program)).entries
     check_symbols(entries.values(), sizes)
     for entry in entries.values():
         choose_sizes(entry, sizes)
-    chosen = {**_pictures(entries.values()), **sizes}
-    found = summarize(model.program, chosen, depth or 1)
+    usual = {**_pictures(entries.values()), **model.lowered.usual}
+    found = summarize(model.program, sizes, depth or 1, usual)
     for deeper in range(2, MOST_DEPTH + 1):
         if depth is not None or max(len(entry.groups) for entry in found.entries) >= FEWEST_PARTS:
             break
-        found = summarize(model.program, chosen, deeper)
+        found = summarize(model.program, sizes, deeper, usual)
     return found
 
 
 def usual_sizes(model: Model) -> dict[str, int]:
     """Every symbol of a model at the size that `summary_of` gives it when nobody says more."""
     entries = signature.from_json(signature.to_json(model.program)).entries
-    return dict(summarize(model.program, _pictures(entries.values())).sizes)
+    usual = {**_pictures(entries.values()), **model.lowered.usual}
+    return dict(summarize(model.program, usual=usual).sizes)
 
 
 def _pictures(entries: Iterable[EntrySignature]) -> dict[str, int]:

@@ -42,7 +42,8 @@ def summary(
 ) -> None:
     """Count layers, parameters, operations and memory.
 
-    No weight is allocated. Dimensions that are not set are those of the pictures that the spec asks for, else 1.
+    No weight is allocated. Dimensions that are not set are the usual ones of the spec, or those of the pictures that it
+    asks for, else 1.
     With --device each part has its roofline: the longer of its work and its traffic with memory, kernel by kernel, at
     the best that the device does. Kernels are those of --target, else of a target that fuses all that may be fused.
     """

@@ -53,7 +53,7 @@ class ConvChannelsLast(Composite, Convolution):
 
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
         x, w = inputs
-        return self.work(x, outputs[0], w.shape[-1], w.shape[-2], w.shape[:-2])
+        return self.work(x, outputs[0], w.shape[-1], w.shape[-2], w.shape[:-2], 1)
 
     @classmethod
     def samples(cls) -> list[Sample]:

@@ -215,14 +215,22 @@ class Convolution(_Contraction):
             sizes.append(floordiv(padded - window, self.stride[axis]) + 1)
         return tuple(sizes)
 
-    def work(self, x: TensorType, y: TensorType, filters: AnyDim, depth: AnyDim, kernel: Sequence[AnyDim]) -> Cost:
-        """A multiply-accumulate for each tap of each result; zeros between the elements of x are no work.
+    def work(
+        self, x: TensorType, y: TensorType, filters: AnyDim, depth: AnyDim, kernel: Sequence[AnyDim], first: int
+    ) -> Cost:
+        """A multiply-accumulate for each tap of each result, or of each element of x where those are fewer.
 
-        ``filters`` are the output channels, ``depth`` the input channels that each of them sees.
+        They are fewer where x is spread, or padded by more than the window: zeros there are no work.
+        ``filters`` are the output channels, ``depth`` the input channels that each of them sees, ``first`` is the
+        first spatial axis of x and y.
         """
-        taps = product(kernel)
-        spread = any(step > 1 for step in self.input_dilation) and all(step == 1 for step in self.stride)
-        macs = x.elements * floordiv(filters, self.groups) * taps if spread else y.elements * depth * taps
+        macs: AnyDim = x.shape[0] * filters * depth
+        for axis, taps in enumerate(kernel):
+            low, high = self.padding[axis]
+            window = (taps - 1) * self.window_dilation[axis]
+            spread = self.input_dilation[axis] > 1 or decide(window, "<", low + high) is True
+            at = first + axis
+            macs = macs * taps * (x.shape[at] if spread and self.stride[axis] == 1 else y.shape[at])
         return Cost(2 * macs, macs)
 
 
@@ -259,7 +267,7 @@ class Conv(Convolution):
 
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
         x, w = inputs
-        return self.work(x, outputs[0], w.shape[0], w.shape[1], w.shape[2:])
+        return self.work(x, outputs[0], w.shape[0], w.shape[1], w.shape[2:], 2)
 
     @classmethod
     def samples(cls) -> list[Sample]:

@@ -67,6 +67,8 @@ class _Names:
         home.static_table(document.let)
         home.parts()
         home.variants()
+        for size in _values(document.usual):
+            home.formula(size)
         if document.graph is not None:
             self.main(loaded, own)
         for block in _values(document.blocks):

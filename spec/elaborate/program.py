@@ -13,15 +13,17 @@ from ..load import LoadedDocument
 from ..model.formulas import StaticValue
 from ..model.nodes import Node, PartNode
 from ..source import Source, Span
+from .body import Body
 from .context import Context, ProgramBuilder
 from .entries import ROOT, EntryBuilder
 from .initial import first_values
 from .instance import instantiate
 from .names import check_names
 from .precision import read_precision
+from .scope import Scope
 from .sharding import Spread, read_sharding
 from .sources import WeightsSource, check_weights, weights_sources, weights_warnings
-from .symbols import declared_symbols
+from .symbols import declared_symbols, usual_sizes
 from .training import check_training
 from .unused import unused_parameters
 from .values import Poisoned
@@ -31,7 +33,8 @@ from .values import Poisoned
 class Lowered:
     """A program and what the spec says beside it.
 
-    ``keep_float32`` are ops that stay in float32 under a 16-bit policy; ``warnings`` are sentences with their place.
+    ``keep_float32`` are ops that stay in float32 under a 16-bit policy; ``warnings`` are sentences with their place;
+    ``usual`` are the sizes of symbols that reports count with when nobody names others.
     """
 
     program: Program
@@ -42,6 +45,7 @@ class Lowered:
     storage: DType
     keep_float32: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    usual: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -93,6 +97,7 @@ def _elaborate(loaded: LoadedDocument, request: Request) -> Lowered:
     modules: dict[str, Any] = {"main": document, **(document.entries or {})}
     _check_request(request, loaded, modules, collector, at)
     check_weights(context, collector)
+    usual = _usual(context, modules, collector)
     entries: dict[str, Entry] = {}
     states: dict[str, State] = {}
     for name, module in modules.items():
@@ -123,6 +128,7 @@ def _elaborate(loaded: LoadedDocument, request: Request) -> Lowered:
         precision.storage,
         precision.keep,
         (*warnings, *weights_warnings(context, parameters), *_unused(program, builder)),
+        usual,
     )
 
 
@@ -139,6 +145,14 @@ def _check_request(
     for name in sorted(set(request.dims) - set(symbols)):
         hint = suggest(name, symbols) or f"dimensions: {', '.join(symbols) or 'none'}"
         collector.report(at, f"no input has the dimension `{name}`", hint)
+
+
+def _usual(context: Context, modules: Mapping[str, Any], collector: Collector) -> dict[str, int]:
+    try:
+        return usual_sizes(Scope(context, Body(context.program.shapes), collector), modules.values())
+    except SpecError as error:
+        collector.add(error)
+    return {}
 
 
 def _check_parts(context: Context, collector: Collector) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...compiler.ir import AnyDim, Dim, Symbol
@@ -57,6 +57,22 @@ def entry_symbols(scope: Scope, module: Any, fixed: Mapping[str, int]) -> dict[s
             raise error_at(at, f"{name} is {fixed[name]}; it must lie from {low} to {high}")
         symbols[name] = fixed[name] if name in fixed else make_symbol(name, low, high)
     return symbols
+
+
+def usual_sizes(scope: Scope, modules: Iterable[Any]) -> dict[str, int]:
+    """The sizes of `usual` by symbol; ``modules`` are the main graph and the entries. Raises SpecError."""
+    document = scope.context.loaded.document
+    table: Any = document.usual or {}
+    known = {name: None for module in modules for name in declared_symbols(module, document)}
+    sizes: dict[str, int] = {}
+    for name, formula in table.items():
+        if name not in known:
+            hint = suggest(name, known) or f"dimensions: {', '.join(known) or 'none'}"
+            raise error_at(table.key_span(name), f"no input has the dimension {name}", hint)
+        sizes[name] = whole(scope, formula)
+        if not 0 <= sizes[name] <= LIMIT:
+            raise error_at(formula.span, f"a size lies from 0 to 2^31 - 1, this is {sizes[name]}")
+    return sizes
 
 
 def bound_symbols(sizes: Sequence[tuple[Formula, AnyDim]]) -> set[str]:

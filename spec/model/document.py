@@ -41,6 +41,7 @@ class Document(Model):
     netwright: Annotated[int, Count()]
     name: Name | None = None
     summary: Prose | None = None
+    idea: Prose | None = None
     source: SourceField | None = None
     doc: Prose | None = None
     args: NameTable[ArgDecl] | None = None
@@ -51,6 +52,7 @@ class Document(Model):
     blocks: NameTable[Block] | None = None
     inputs: Inputs | None = None
     dims: SymbolTable[tuple[StaticFormula, StaticFormula]] | None = None
+    usual: SymbolTable[StaticFormula] | None = None
     params: NameTable[ParamDecl] | None = None
     constants: NameTable[ConstantDecl] | None = None
     graph: list[NodeField] | None = None

@@ -73,7 +73,7 @@ class Word(str):
 
 
 class Prose(Word):
-    """A sentence for people: `doc`, `summary`, `source`."""
+    """A sentence for people: `doc`, `summary`, `idea`, `source`."""
 
     __slots__ = ()
 

@@ -201,6 +201,11 @@ def test_costs() -> None:
     batched = OPS["dot"](lhs_contract=(2,), rhs_contract=(1,), lhs_batch=(0,), rhs_batch=(0,))
     assert cost(batched, "float32[7, 3, 4]", "float32[7, 4, 5]") == (2 * 7 * 3 * 4 * 5, 7 * 3 * 4 * 5)
     assert cost(OPS["conv"](groups=4), "float32[2, 8, 9, 9]", "float32[12, 2, 3, 3]") == (2 * 21168, 21168)
+    # A transposed convolution: every element of x meets every tap, whether zeros stand between them or around them.
+    apart = OPS["conv"](input_dilation=(2, 2), padding=((2, 2), (2, 2)))
+    assert cost(apart, "float32[2, 8, 5, 5]", "float32[6, 8, 4, 4]")[1] == 2 * 25 * 8 * 6 * 16
+    around = OPS["conv"](padding=((3, 3), (0, 0)))
+    assert cost(around, "float32[2, 8, 1, 9]", "float32[6, 8, 4, 3]")[1] == 2 * 8 * 6 * (1 * 4) * (7 * 3)
     assert cost(OPS["add"](), "float32[3, 4]", "float32[3, 4]") == (12, 0)
     assert cost(OPS["reduce_sum"](axes=1), "float32[3, 4]") == (12, 0)
     assert cost(OPS["window_max"](kernel=(2, 2)), "float32[3, 3]") == (16, 0)

@@ -7,7 +7,7 @@ import pytest
 
 from netwright.compiler.ir import Port
 
-from .elaborating import labels, mistakes, net, program, spec, told
+from .elaborating import labels, lowered, mistakes, net, program, spec, told
 
 
 def called(inputs: str, given: str, body: str = "x") -> str:
@@ -490,3 +490,37 @@ def test_labels_of_declared_values() -> None:
         """)
     )
     assert labels(made) == ["c", "y"]
+
+
+def test_usual_sizes_are_kept_for_reports() -> None:
+    text = spec("""
+    args: {context: 8}
+    inputs:
+      x: float[N, T]
+    dims: {T: [1, context]}
+    usual: {T: 2 * context}
+    graph: [relu]
+    outputs: {y: x}
+    """)
+    made = lowered(text)
+    assert made.usual == {"T": 16}, "a report takes the nearest size that is allowed"
+    assert [(s.name, s.low, s.high) for s in made.program.entries["main"].symbols] == [("N", 1, 2**31 - 1), ("T", 1, 8)]
+
+
+@pytest.mark.parametrize(
+    ("usual", "message"),
+    [
+        ("{S: 4}", "5:9 no input has the dimension S | dimensions: N, T"),
+        ("{Nn: 4}", "5:9 no input has the dimension Nn | did you mean `N`?"),
+        ("{t: 4}", "5:9 "),
+        ("{T: 0.5}", "5:12 a whole number stands here, not 0.5"),
+        ("{T: -1}", "5:12 a size lies from 0 to 2^31 - 1, this is -1"),
+        ("{T: depth}", "5:12 the name `depth` is not known here"),
+        ("{T: x}", "5:12 the name `x` is not known here"),
+        ("[4]", "5:8 a mapping belongs here, not a list"),
+    ],
+)
+def test_usual_sizes_that_are_mistaken(usual: str, message: str) -> None:
+    text = spec(f"inputs:\n  x: float[N, T]\nusual: {usual}\ngraph: [relu]\noutputs: {{y: x}}\n")
+    found = told(text)
+    assert len(found) == 1 and found[0].startswith(message), found
