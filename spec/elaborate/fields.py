@@ -17,12 +17,15 @@ from ..model.formulas import StaticFormula, StaticValue
 from ..source import Span
 from .foreign import field_hint
 from .forms import ANY_WORD, form_of, takes_dtype, words_of
+from .references import part_problem
 from .scope import Ref, Scope
 from .values import Value, describe, signature
 from .vocabulary import Declared, find_op, op_names
 
 NO_WORDS: frozenset[str] = frozenset()
 TEXT = frozenset({ANY_WORD})
+NAMES = ("block", "op", "part")
+"""Types of args that name something of the file where they are written."""
 
 
 def read_value(scope: Scope, value: StaticValue, words: frozenset[str] = NO_WORDS, what: str = "a value here") -> Value:
@@ -204,7 +207,7 @@ def read_args(
 
 def read_arg(scope: Scope, declaration: ArgDecl, source: StaticValue, name: str) -> Value:
     """One arg, checked against its declaration. Raises SpecError."""
-    if declaration.type in ("block", "op", "text"):
+    if declaration.type == "text" or declaration.type in NAMES:
         value: Value = scope.template(source.text_template())
         if declaration.type != "text":
             value = value if isinstance(value, Ref) else Ref(scope.context, value)
@@ -222,6 +225,11 @@ def read_arg(scope: Scope, declaration: ArgDecl, source: StaticValue, name: str)
 def _check_reference(found: Ref, kind: str, name: str, span: Span) -> None:
     """Raises SpecError for an arg that names nothing of its kind; an arg of type `op` may name a block, too."""
     context = found.context
+    if kind == "part":
+        problem = part_problem(context.loaded, found.name, span)
+        if problem is not None:
+            raise error_of([problem])
+        return
     if context.find_block(found.name) is not None or (kind == "op" and find_op(found.name) is not None):
         return
     choices = context.block_names() if kind == "block" else [*op_names(), *context.block_names()]
@@ -234,7 +242,7 @@ def _check_reference(found: Ref, kind: str, name: str, span: Span) -> None:
 def check_arg(scope: Scope, declaration: ArgDecl, value: Value, name: str, span: Span) -> None:
     """Choices and bounds of an arg. Raises SpecError."""
     if declaration.choices is not None:
-        words = TEXT if declaration.type in ("text", "block", "op") else NO_WORDS
+        words = TEXT if declaration.type == "text" or declaration.type in NAMES else NO_WORDS
         choices = [read_value(scope, choice, words) for choice in declaration.choices]
         plain = value.name if isinstance(value, Ref) else value
         if plain not in choices:

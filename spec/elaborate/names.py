@@ -21,7 +21,7 @@ from ..model.parts import BlockPart, OpPart
 from ..model.types import RecordType, TypeExpr
 from ..model.types import TensorType as DeclaredTensor
 from ..source import Span
-from .fields import NO_WORDS, TEXT, field_names, field_problems, unknown_word
+from .fields import NAMES, NO_WORDS, TEXT, field_names, field_problems, unknown_word
 from .forms import ANY_WORD, words_of
 from .references import arg_problems, block_problem, find_block, op_problem, part_problem
 from .vocabulary import find_op
@@ -207,7 +207,7 @@ class _Scope:
         for key, value in given.items():
             declaration = declared.get(key)
             if declaration is not None:
-                self.static(value, TEXT if declaration.type in ("text", "block", "op") else NO_WORDS)
+                self.static(value, TEXT if declaration.type == "text" or declaration.type in NAMES else NO_WORDS)
 
     # ---- declarations
 

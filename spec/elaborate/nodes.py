@@ -11,6 +11,7 @@ from .calls import Module
 from .context import check_nodes
 from .declared import read_constant, read_param
 from .ops import Site
+from .parts import note_part
 from .scope import Scope
 from .values import POISON, Named, Poisoned, Value, describe
 
@@ -108,9 +109,9 @@ def _run_node(scope: Scope, node: Node, index: int, chain: Any) -> Any:
 def _left_out(scope: Scope, node: Any, chain: Any) -> Any:
     value = None if node.else_ is None else scope.operand(node.else_)
     _bind(scope, node, Named(value))
-    if isinstance(node, PartNode) and node.part.literal in scope.context.parts:
+    if isinstance(node, PartNode):
         # It would be called if the condition were true.
-        scope.context.parts[node.part.literal].called = True
+        note_part(scope, node.part)
     if node.else_ is not None:
         return value
     return BROKEN if names_operands(node) else chain

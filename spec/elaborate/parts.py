@@ -7,6 +7,7 @@ from typing import Any
 
 from ..diagnostics import error_at, error_of, suggest
 from ..model.blocks import Block
+from ..model.formulas import Text
 from ..model.nodes import PartNode
 from ..model.parts import BlockPart, ModelPart, OpPart
 from .body import Body
@@ -20,19 +21,32 @@ from .values import Named, Poisoned, Value
 from .vocabulary import find_op
 
 
+def note_part(scope: Scope, text: Text) -> None:
+    """The part is called under a condition that is false here: not for nothing. Raises SpecError."""
+    context, name = _named(scope, text)
+    if name in context.parts:
+        context.parts[name].called = True
+
+
 def find_part(scope: Scope, node: PartNode) -> Part:
     """The part that a node calls. Raises SpecError; Poisoned if the part itself is mistaken."""
-    name = scope.text(node.part)
-    problem = part_problem(scope.context.loaded, name, node.part.span)
+    context, name = _named(scope, node.part)
+    problem = part_problem(context.loaded, name, node.part.span)
     if problem is not None:
         raise error_of([problem])
-    part = scope.context.parts.get(name)
+    part = context.parts.get(name)
     if part is None:
         raise Poisoned
     part.called = True
     if node.entry is not None and not isinstance(part.declaration, ModelPart):
         raise error_at(node.entry.span, f"`entry` is for sub-models; `{part.name}` is none")
     return part
+
+
+def _named(scope: Scope, text: Text) -> tuple[Context, str]:
+    """The name of a part, and the document that has it: an arg names a part of the file where it is written."""
+    found = scope.template(text)
+    return (found.context, found.name) if isinstance(found, Ref) else (scope.context, found)
 
 
 def run_op_part(site: Site, part: Part, operands: Value, positional: bool) -> Named:

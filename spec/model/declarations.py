@@ -15,7 +15,7 @@ from .formulas import StaticFormula, StaticValue, Text
 from .scalars import ARG_TYPES, Choice, FilePath, Prose
 from .types import TypeField
 
-ArgType = Annotated[Literal["int", "float", "bool", "text", "list", "record", "block", "op"], Choice()]
+ArgType = Annotated[Literal["int", "float", "bool", "text", "list", "record", "block", "op", "part"], Choice()]
 FieldT = TypeVar("FieldT")
 
 

@@ -27,7 +27,7 @@ DTYPES = (
     "float",
     "any",
 )
-ARG_TYPES = ("int", "float", "bool", "text", "list", "record", "block", "op")
+ARG_TYPES = ("int", "float", "bool", "text", "list", "record", "block", "op", "part")
 
 
 class Word(str):

@@ -97,7 +97,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("vgg16", {"width": 4, "hidden": 12, "size": 64}, (2, 1000)),
     ("resnet18", {}, (2, 1000)),
     ("resnet50", {"stride_in_1x1": True}, (2, 1000)),
-    ("lstm", {"layers": 2, "bidirectional": True}, (2, 4, 128)),
+    ("lstm", {"depth": 2, "bidirectional": True}, (2, 4, 128)),
     ("gru", {}, (2, 4, 64)),
     ("rnn", {}, (2, 4, 64)),
     ("bert_base", {**SMALL, "vocabulary": 50, "hidden": 40}, (2, 4, 24)),

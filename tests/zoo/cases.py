@@ -39,16 +39,16 @@ def gate(name: str, width: int) -> Case:
 
 GPT2 = {"depth": 2, "width": 48, "heads": 4, "vocabulary": 97, "context": 32, "new_tokens": 6, "stop": 96}
 BERT = {"depth": 2, "width": 48, "heads": 4, "hidden": 96, "vocabulary": 97, "context": 32}
-DEEP = {"layers": 2, "bidirectional": True}
-T5 = {"vocabulary": 50, "width": 20, "key_width": 6, "hidden": 36, "depth": 2, "heads": 4}
+DEEP = {"depth": 2, "bidirectional": True}
+T5 = {"vocabulary": 50, "width": 20, "head_width": 6, "hidden": 36, "depth": 2, "heads": 4, "new_tokens": 5}
 VIT = {"size": 48, "depth": 2, "width": 48, "heads": 4, "hidden": 64}
 CLIP = {"depth": 2, "width": 24, "heads": 3, "hidden": 40, "vocabulary": 49, "context": 16}
-TRANSLATE = {"source_words": 23, "target_words": 19, "longest": 6}
+TRANSLATE = {"source_vocabulary": 23, "target_vocabulary": 19, "new_tokens": 6}
 RNN_SEARCH = {"embedding": 6, "hidden": 8, "align": 5, "maxout": 4}
 SD_UNET = {"widths": [8, 16], "attends": [True, False], "heads": 2, "text_width": 16, "groups": 4, "resnets": 1}
 SD_VAE = {"widths": [8, 16], "groups": 4, "resnets": 1}
 DECODER = {"depth": 2, "width": 48, "heads": 4, "vocabulary": 97, "context": 32, "new_tokens": 6}
-LLAMA = {**DECODER, "shared": 2, "head_width": 12, "hidden": 96}
+LLAMA = {**DECODER, "kv_heads": 2, "head_width": 12, "hidden": 96}
 TRANSFORMER = {"depth": 2, "width": 48, "heads": 4, "hidden": 64, "vocabulary": 97, "new_tokens": 6}
 DDPM = {"size": 16, "widths": [8, 16], "attends": [False, True], "resnets": 1, "groups": 4, "trained_steps": 5}
 IDS = random_ids(3, 11, below=97)
@@ -56,8 +56,11 @@ MASK = np.arange(11) < np.array([[11], [4], [7]])
 WORDS = random_floats(3, 9, 32)
 LENGTHS = np.array([9, 2, 5])
 LONG = random_ids(2, 150, below=50)
-SENTENCES = {"source": random_ids(3, 5, below=23)}
-PAIRS = {**SENTENCES, "target": random_ids(3, 4, below=19, seed=1)}
+LONG_TEXT = {"source": LONG, "mask": np.arange(150) < np.array([[150], [97]])}
+SAMPLING = {"temperature": 1.0, "seed": 0}
+SOURCES = {"source": random_ids(3, 5, below=23)}
+SENTENCES = {**SOURCES, **SAMPLING}
+PAIRS = {**SOURCES, "target": random_ids(3, 4, below=19, seed=1)}
 NOISE = {"latent": random_floats(2, 4, 8, 16), "time": np.array([3.0, 871.0]), "text": random_floats(2, 7, 16)}
 
 CASES: dict[str, Case] = {
@@ -99,16 +102,16 @@ CASES: dict[str, Case] = {
     "unet_same": once("unet_same", {"image": random_floats(2, 1, 32, 48)}, depth=3, width=16),
     "googlenet": once("googlenet", {"image": random_floats(2, 3, 88, 88)}, size=88),
     "yolov3": once("yolov3", {"image": random_floats(2, 3, 64, 96)}, classes=5, width=4, limit=20),
-    "bidirectional_rnn": once("bidirectional_rnn", {"x": WORDS, "lengths": LENGTHS}, "lengths", layers=3),
-    "seq2seq": Case("seq2seq", (("main", PAIRS), ("generate", SENTENCES)), {**TRANSLATE, "width": 8, "layers": 2}),
+    "bidirectional_rnn": once("bidirectional_rnn", {"x": WORDS, "lengths": LENGTHS}, "lengths", depth=3),
+    "seq2seq": Case("seq2seq", (("main", PAIRS), ("generate", SENTENCES)), {**TRANSLATE, "width": 8, "depth": 2}),
     "seq2seq_luong": Case(
-        "seq2seq_luong", (("main", PAIRS), ("generate", SENTENCES)), {**TRANSLATE, "width": 8, "layers": 2}
+        "seq2seq_luong", (("main", PAIRS), ("generate", SENTENCES)), {**TRANSLATE, "width": 8, "depth": 2}
     ),
     "seq2seq_attention": Case(
         "seq2seq_attention", (("main", PAIRS), ("generate", SENTENCES)), {**TRANSLATE, **RNN_SEARCH}
     ),
-    "t5": once(
-        "t5", {"ids": LONG, "target": LONG[:, :9], "mask": np.arange(150) < np.array([[150], [97]])}, "mask", **T5
+    "t5": Case(
+        "t5", (("main", {**LONG_TEXT, "target": LONG[:, :9]}), ("generate", {**LONG_TEXT, **SAMPLING})), T5, ("mask",)
     ),
     "vit": once("vit", {"image": random_floats(2, 3, 48, 48)}, **VIT),
     "clip_text": once("clip_text", {"ids": random_ids(2, 11, below=49)}, **CLIP),
@@ -130,7 +133,10 @@ CASES: dict[str, Case] = {
     "frnn": once("frnn", {"x": random_floats(3, 9, 8), "mask": np.tri(16, dtype=np.float32)}, "mask"),
     "transformer": Case(
         "transformer",
-        (("main", {"ids": IDS, "target": IDS[:, :5], "mask": MASK}), ("generate", {"ids": IDS, "mask": MASK})),
+        (
+            ("main", {"source": IDS, "target": IDS[:, :5], "mask": MASK}),
+            ("generate", {"source": IDS, "mask": MASK, **SAMPLING}),
+        ),
         TRANSFORMER,
         ("mask",),
     ),

@@ -17,7 +17,7 @@ from .running import EXACT, Reference, error, random_ids, randomize, save, save_
 
 SDPA: dict[str, Any] = {"attn_implementation": "sdpa"}
 SMALL: dict[str, Any] = {"depth": 2, "width": 24, "heads": 3, "vocabulary": 61, "context": 32, "new_tokens": 7}
-LLAMA: dict[str, Any] = {**SMALL, "heads": 4, "shared": 2, "head_width": 8, "hidden": 40}
+LLAMA: dict[str, Any] = {**SMALL, "heads": 4, "kv_heads": 2, "head_width": 8, "hidden": 40}
 
 
 def longs(array: np.ndarray) -> torch.Tensor:
@@ -167,12 +167,12 @@ def test_transformer(tmp_path: Path) -> None:
     path = save_state(net.state_dict(), tmp_path / "w.safetensors")
     ids, target = random_ids(2, 9, below=47), random_ids(2, 5, below=47, seed=1)
     mask = np.arange(9) < np.array([[9], [6]])
-    got = Reference("transformer", path, **sizes)(ids=ids, target=target)["logits"]
+    got = Reference("transformer", path, **sizes)(source=ids, target=target)["logits"]
     assert error(got, net(longs(ids), longs(target))) < EXACT
     reference = Reference("transformer", path, ("mask",), **sizes)
     wanted = net(longs(ids), longs(target), torch.tensor(~mask))
-    assert error(reference(ids=ids, target=target, mask=mask)["logits"], wanted) < EXACT
-    tokens = reference("generate", ids=ids, mask=mask)["tokens"]
+    assert error(reference(source=ids, target=target, mask=mask)["logits"], wanted) < EXACT
+    tokens = reference("generate", source=ids, mask=mask, temperature=1.0, seed=0)["tokens"]
     begin = torch.ones(2, 1, dtype=torch.int64)
     chosen = greedy(lambda text: net(longs(ids), text, torch.tensor(~mask)), begin, 8)
     stopped = np.cumsum(chosen == 2, axis=1) - (chosen == 2) > 0

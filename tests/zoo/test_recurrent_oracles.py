@@ -36,7 +36,7 @@ def assert_states(cell: str, got: dict[str, np.ndarray], wanted: Any, layers: in
 @pytest.mark.parametrize("cell", CELLS)
 def test_recurrent(tmp_path: Path, cell: str, layers: int, both: bool) -> None:
     net = randomize(CELLS[cell](5, 7, layers, batch_first=True, bidirectional=both))
-    args: dict[str, Any] = {"features": 5, "hidden": 7, "layers": layers, "bidirectional": both}
+    args: dict[str, Any] = {"features": 5, "hidden": 7, "depth": layers, "bidirectional": both}
     reference = Reference(cell, save(net, tmp_path / "w.safetensors"), **args)
     x = random_floats(3, 6, 5)
     got = reference(x=x)
@@ -49,7 +49,7 @@ def test_recurrent(tmp_path: Path, cell: str, layers: int, both: bool) -> None:
 def test_lengths(tmp_path: Path, cell: str) -> None:
     """Sequences of several lengths equal torch's packed ones: states stop, what follows is zero."""
     net = randomize(CELLS[cell](5, 7, 2, batch_first=True, bidirectional=True))
-    args: dict[str, Any] = {"features": 5, "hidden": 7, "layers": 2, "bidirectional": True}
+    args: dict[str, Any] = {"features": 5, "hidden": 7, "depth": 2, "bidirectional": True}
     reference = Reference(cell, save(net, tmp_path / "w.safetensors"), given=("lengths",), **args)
     x, lengths = random_floats(4, 6, 5), np.array([3, 6, 1, 4])
     got = reference(x=x, lengths=lengths)
@@ -68,14 +68,14 @@ def test_full_size(tmp_path: Path) -> None:
     assert error(got["y"], net(torch.tensor(x).double())[0]) < EXACT
 
 
-WORDS: dict[str, Any] = {"source_words": 23, "target_words": 19, "longest": 6}
+WORDS: dict[str, Any] = {"source_vocabulary": 23, "target_vocabulary": 19, "new_tokens": 6}
 
 
 def assert_sentences(got: dict[str, np.ndarray], wanted: list[list[int]], stop: int) -> None:
     """Free-running words: each sentence up to and without its stop, its length beside it."""
     assert len({len(sentence) for sentence in wanted}) > 1, "the sentences should end at several places"
-    assert got["words"].shape == (len(wanted), 6)
-    for row, length, sentence in zip(got["words"], got["lengths"], wanted, strict=True):
+    assert got["tokens"].shape == (len(wanted), 6)
+    for row, length, sentence in zip(got["tokens"], got["count"], wanted, strict=True):
         assert list(row[: len(sentence)]) == sentence
         assert length == len(sentence)
         assert set(row[len(sentence) :]) <= {stop}
@@ -83,22 +83,22 @@ def assert_sentences(got: dict[str, np.ndarray], wanted: list[list[int]], stop: 
 
 def test_seq2seq(tmp_path: Path) -> None:
     net = randomize(Sutskever(23, 19, 8, 2), seed=2)
-    reference = Reference("seq2seq", save(net, tmp_path / "w.safetensors"), width=8, layers=2, **WORDS)
+    reference = Reference("seq2seq", save(net, tmp_path / "w.safetensors"), width=8, depth=2, **WORDS)
     source, target = random_ids(5, 4, below=23), random_ids(5, 3, below=19, seed=1)
     got = reference(source=source, target=target)["logits"]
     assert error(got, net(torch.tensor(source), torch.tensor(target))) < EXACT
-    assert_sentences(reference("generate", source=source), net.generate(torch.tensor(source), 1, 2, 6), 2)
+    assert_sentences(reference("generate", source=source, temperature=1.0, seed=0), net.generate(torch.tensor(source), 1, 2, 6), 2)
 
 
 @pytest.mark.parametrize(("score", "stop"), [("dot", 6), ("general", 6), ("concat", 10)])
 def test_seq2seq_luong(tmp_path: Path, score: str, stop: int) -> None:
     net = randomize(Luong(23, 19, 8, 2, score), seed=2)
-    sizes: dict[str, Any] = {"width": 8, "layers": 2, "score": score}
+    sizes: dict[str, Any] = {"width": 8, "depth": 2, "score": score}
     reference = Reference("seq2seq_luong", save(net, tmp_path / "w.safetensors"), **sizes, stop=stop, **WORDS)
     source, target = random_ids(5, 4, below=23), random_ids(5, 3, below=19, seed=1)
     got = reference(source=source, target=target)["logits"]
     assert error(got, net(torch.tensor(source), torch.tensor(target))) < EXACT
-    assert_sentences(reference("generate", source=source), net.generate(torch.tensor(source), 1, stop, 6), stop)
+    assert_sentences(reference("generate", source=source, temperature=1.0, seed=0), net.generate(torch.tensor(source), 1, stop, 6), stop)
 
 
 def test_seq2seq_attention(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_seq2seq_attention(tmp_path: Path) -> None:
     reference = Reference("seq2seq_attention", path, stop=10, **sizes, **WORDS)
     got = reference(source=source, target=target)["logits"]
     assert error(got, net(torch.tensor(source), torch.tensor(target))) < EXACT
-    assert_sentences(reference("generate", source=source), net.generate(torch.tensor(source), 1, 10, 6), 10)
+    assert_sentences(reference("generate", source=source, temperature=1.0, seed=0), net.generate(torch.tensor(source), 1, 10, 6), 10)
     lengths = np.array([4, 2, 1, 3, 4])
     masked = Reference("seq2seq_attention", path, given=("lengths",), **sizes, **WORDS)
     got = masked(source=source, target=target, lengths=lengths)["logits"]

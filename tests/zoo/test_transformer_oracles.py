@@ -130,9 +130,9 @@ def test_gpt2_generate(tmp_path: Path, seed: int, stop: int) -> None:
     ids = random_ids(6, 6, below=60)
     got = reference("generate", ids=ids, temperature=0.7, seed=0)
     wanted = net.generate(longs(ids), max_new_tokens=9, do_sample=False, eos_token_id=stop, pad_token_id=stop)[:, 6:]
-    assert wanted.shape[1] == got["count"]
     assert np.array_equal(got["tokens"][:, : wanted.shape[1]], wanted)
     assert (got["tokens"][:, wanted.shape[1] :] == stop).all()
+    assert got["count"].tolist() == (wanted != stop).sum(1).tolist()
 
 
 def test_gpt2_full_size_layer(tmp_path: Path) -> None:
@@ -161,12 +161,12 @@ def test_t5(tmp_path: Path, gated: bool) -> None:
     options: dict[str, Any] = {"vocab_size": 50, "d_model": 20, "d_kv": 6, "d_ff": 36, "num_layers": 2, "num_heads": 4}
     options |= {"feed_forward_proj": "gated-gelu" if gated else "relu", "tie_word_embeddings": not gated}
     net: Any = randomize(T5ForConditionalGeneration(T5Config(**options, **SDPA)))
-    sizes: dict[str, Any] = {"vocabulary": 50, "width": 20, "key_width": 6, "hidden": 36, "depth": 2, "heads": 4}
+    sizes: dict[str, Any] = {"vocabulary": 50, "width": 20, "head_width": 6, "hidden": 36, "depth": 2, "heads": 4}
     path = save(net, tmp_path / "w.safetensors")
     ids, target = random_ids(2, 150, below=50), random_ids(2, 140, below=50, seed=1)
     mask = np.arange(150) < np.array([[150], [97]])
     reference = Reference("t5", path, given=("mask",), v1_1=gated, **sizes)
-    got = reference(ids=ids, target=target, mask=mask)
+    got = reference(source=ids, target=target, mask=mask)
     wanted = net(input_ids=longs(ids), attention_mask=longs(mask), decoder_input_ids=longs(target))
     assert error(got["logits"], wanted.logits) < 1e-5  # transformers norms in float32
     assert error(got["memory"], wanted.encoder_last_hidden_state) < 1e-5

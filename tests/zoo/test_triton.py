@@ -57,7 +57,7 @@ SMALL: dict[str, Case] = {
     "llama": Case(
         "llama",
         (("prefill", {"ids": IDS[:, :4]}), ("decode", {"token": IDS[:, 4]})),
-        {**GPT, "shared": 1, "head_width": 12, "hidden": 32},
+        {**GPT, "kv_heads": 1, "head_width": 12, "hidden": 32},
     ),
     "gpt1": once("gpt1", {"ids": IDS}, **GPT),
     "gpt_lecture": Case(
