@@ -13,7 +13,7 @@ from .ir.program import Entry, Program
 from .ir.types import TensorType
 from .ops.control import Call, Cond, Scan
 from .passes.frozen import nbytes
-from .passes.lifetimes import peak
+from .passes.lifetimes import peak, root_values
 
 
 @dataclass(slots=True)
@@ -154,6 +154,7 @@ class _Counter:
     depth: int
     functions: dict[str, tuple[Breakdown, int]] = field(default_factory=dict)
     readers: dict[Graph, dict[Value, Node]] = field(default_factory=dict)
+    handed: dict[str, dict[int, int]] = field(default_factory=dict)
     costs: dict[tuple[type[Op], Op, tuple[TensorType, ...], tuple[TensorType, ...]], tuple[int, int]] = field(
         default_factory=dict
     )
@@ -170,7 +171,7 @@ class _Counter:
         total = _Work()
         for part in work.values():
             total.add(part)
-        highest = peak(entry.graph, self.sizes, self.inner).estimate
+        highest = peak(entry.graph, self.sizes, self.inner, self.passed).estimate
         return EntrySummary(
             entry.name, total.macs, total.flops, highest, total.nodes, tuple(groups.values()), self.sizes
         )
@@ -222,15 +223,30 @@ class _Counter:
         """The work of a function and its peak memory."""
         if name not in self.functions:
             graph = self.program.functions[name]
-            self.functions[name] = (self.graph(graph), peak(graph, self.sizes, self.inner).estimate)
+            self.functions[name] = (self.graph(graph), peak(graph, self.sizes, self.inner, self.passed).estimate)
         return self.functions[name]
 
     def inner(self, node: Node) -> int:
         """The memory that a node needs while it runs, beside its results."""
         if isinstance(node.op, Call):
             # The results of the callee are those of the call: counted already.
-            return max(0, self.function(node.op.function)[1] - sum(self.nbytes(v.type) for v in node.outputs))
-        return max((peak(region, self.sizes, self.inner).estimate for region in node.regions), default=0)
+            passed = self.passed(node)
+            made = sum(self.nbytes(value.type) for value in node.outputs if value not in passed)
+            return max(0, self.function(node.op.function)[1] - made)
+        return max((peak(region, self.sizes, self.inner, self.passed).estimate for region in node.regions), default=0)
+
+    def passed(self, node: Node) -> dict[Value, Value]:
+        """The results of a call that are operands handed back."""
+        if not isinstance(node.op, Call):
+            return {}
+        name = node.op.function
+        if name not in self.handed:
+            graph = self.program.functions[name]
+            roots = root_values(graph, self.passed)
+            places = {value: place for place, value in enumerate(graph.inputs)}
+            found = enumerate(places.get(roots.get(value, value)) for value in graph.outputs)
+            self.handed[name] = {result: operand for result, operand in found if operand is not None}
+        return {node.outputs[result]: node.inputs[operand] for result, operand in self.handed[name].items()}
 
     def node(self, node: Node) -> _Work:
         macs, flops = self.cost(node)

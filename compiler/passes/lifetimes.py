@@ -49,16 +49,19 @@ def lifetimes(graph: Graph) -> list[Lifetime]:
     return found
 
 
-def peak(graph: Graph, sizes: Mapping[str, int], inner: Callable[[Node], int] = lambda node: 0) -> Peak:
+def peak(
+    graph: Graph,
+    sizes: Mapping[str, int],
+    inner: Callable[[Node], int] = lambda node: 0,
+    passed: Callable[[Node], Mapping[Value, Value]] = lambda node: {},
+) -> Peak:
     """The memory of the values that nodes make; inputs are the caller's.
 
     Reshapes, transposes and broadcasts are views. ``inner`` gives what a node needs while it runs (its regions, its
-    callee). Every symbol must be in ``sizes``; `ValueError` otherwise.
+    callee), ``passed`` the results of a call that are operands handed back. Every symbol must be in ``sizes``;
+    `ValueError` otherwise.
     """
-    roots: dict[Value, Value] = {}
-    for node in graph.nodes:
-        if isinstance(node.op, _VIEWS):
-            roots[node.output] = roots.get(node.inputs[0], node.inputs[0])
+    roots = root_values(graph, passed)
     last: dict[Value, int] = {}
     for position, node in enumerate(graph.nodes):
         for value in node.inputs:
@@ -80,6 +83,17 @@ def peak(graph: Graph, sizes: Mapping[str, int], inner: Callable[[Node], int] = 
         bound = max(bound, extra + sum(made.get(value, 0) for value in touched))
         live -= sum(made[value] for value in ends.get(position, ()))
     return Peak(highest, bound)
+
+
+def root_values(graph: Graph, passed: Callable[[Node], Mapping[Value, Value]]) -> dict[Value, Value]:
+    """For every value that only shows another one: which. ``passed`` is as in `peak`."""
+    roots: dict[Value, Value] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, _VIEWS):
+            roots[node.output] = roots.get(node.inputs[0], node.inputs[0])
+        else:
+            roots |= {value: roots.get(operand, operand) for value, operand in passed(node).items()}
+    return roots
 
 
 def _bytes(type: TensorType, sizes: Mapping[str, int]) -> int:

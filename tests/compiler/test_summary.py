@@ -97,6 +97,33 @@ def test_functions_are_counted_once_and_multiplied() -> None:
     assert [group.label for group in found.entries[0].groups] == ["layer"]
 
 
+def test_what_a_function_hands_back_needs_no_memory_of_its_own() -> None:
+    text = """function "inner" {
+      input %0: float32[1000]
+      input %1: float32[4]
+      %2 = exp(%1) : float32[4]
+      %3 = reshape(%0) {shape: [10, 100]} : float32[10, 100]
+      output %2
+      output %3
+    }
+    function "outer" {
+      input %0: float32[1000]
+      input %1: float32[4]
+      %2, %3 = call(%0, %1) {function: "inner", types: [float32[4], float32[10, 100]]} : float32[4], float32[10, 100]
+      output %3
+      output %2
+    }
+    entry "main" {
+      input %0 "x": float32[1000]
+      input %1 "y": float32[4]
+      %2, %3 = call(%0, %1) {function: "outer", types: [float32[10, 100], float32[4]]} : float32[10, 100], float32[4]
+      %4 = neg(%3) : float32[4]
+      output "same" %2
+      output "z" %4
+    }"""
+    assert summarize(program(text)).activation_bytes == 16 + 16
+
+
 def test_lifetimes() -> None:
     text = """entry "main" [N] {
       input %0 "x": float32[N]
