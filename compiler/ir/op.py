@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from .dims import AnyDim, Dim, decide, substitute
 from .types import DType, Literal, TensorType
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # Nodes hold ops; an op speaks of graphs (its regions, what it decomposes into) in signatures alone.
     from .graph import Builder, Graph
 
 
@@ -151,6 +151,7 @@ class Op(BaseModel):
     """Operands broadcast and take one dtype by the rules of the spec language before the op is built."""
     pure: ClassVar[bool] = True
     gradient: ClassVar[str] = "differentiable"
+    """Or "zero" where the result does not change with small changes of operands, or "refused: " and the reason."""
 
     present: tuple[str, ...] = Field(default=(), repr=False, json_schema_extra={"internal": True})
 
@@ -188,6 +189,21 @@ class Op(BaseModel):
     def decompose(self, build: Builder, *operands: Any) -> Any:
         """The result(s) in simpler ops; operands and results are `compiler.ops.tensor.Tensor`. Composites only."""
         raise NotImplementedError(f"{type(self).__name__} declares no decomposition")
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        """Gradients of the operands from those of the results: the vector-Jacobian product of the op.
+
+        All are `compiler.ops.tensor.Tensor`. ``operands`` are lined up as by `arguments`, and so is what is returned:
+        for each a tensor of the same type, or None for a gradient of zero; a list for a variadic one. ``gradients``
+        lines up with ``results``, None for a result that does not matter; one of them at least is given. A composite
+        that does not define it is differentiated through its decomposition. Raises `OpError`.
+        """
+        raise OpError(f"{self.name} has no gradient")
+
+    @classmethod
+    def has_vjp(cls) -> bool:
+        """Whether the op says its gradient by itself."""
+        return cls.vjp is not Op.vjp
 
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
         """Work of one execution; an operation per result element unless an op says otherwise."""

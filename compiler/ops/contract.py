@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import product as every
-from typing import ClassVar
+from typing import Any, ClassVar
 from typing import Literal as OneOf
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Precision, Sample, S
 from ..ir.types import DType, TensorType
 from .rules import need_at_least, need_kind, need_length, need_positive, need_same_dtype, normal_axes
 from .samples import ints, normal, types
+from .shape import Pad, Reverse, Slice, Transpose
 
 Multiply = OneOf["highest", "tf32", "bf16"]
 Axes = tuple[int, ...]
@@ -110,6 +111,37 @@ class Dot(_Contraction):
         summed = product(inputs[0].shape[axis] for axis in self.lhs_contract)
         macs = outputs[0].elements * summed
         return Cost(2 * macs, macs)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (lhs, rhs), (g,) = operands, gradients
+        rows, columns = self.free(lhs.rank, rhs.rank)
+        batch = tuple(range(len(self.lhs_batch)))
+        of_rows = tuple(range(len(batch), len(batch) + len(rows)))
+        of_columns = tuple(range(len(batch) + len(rows), g.rank))
+        # The axes of each product, named as those of the operand that it is the gradient of.
+        right = tuple(self.lhs_contract[self.rhs_contract.index(axis)] for axis in sorted(self.rhs_contract))
+        left = tuple(self.rhs_contract[self.lhs_contract.index(axis)] for axis in sorted(self.lhs_contract))
+        return [
+            self._product((g, of_columns, batch), (rhs, columns, self.rhs_batch), self.lhs_batch, rows, right),
+            self._product((g, of_rows, batch), (lhs, rows, self.lhs_batch), self.rhs_batch, columns, left),
+        ]
+
+    def _product(
+        self, first: tuple[Any, Axes, Axes], second: tuple[Any, Axes, Axes], batch: Axes, free: Axes, rest: Axes
+    ) -> Any:
+        """The product of two tensors over the axes that each names, with the batch axes that each names.
+
+        ``batch``, ``free`` and ``rest`` name the axes of the result: those of the batch, of the first and of the second
+        tensor. It comes back with them in order, by the product that needs no transpose where there is one.
+        """
+        names = (*batch, *free, *rest)
+        if names != tuple(sorted(names)) and (turned := (*batch, *rest, *free)) == tuple(sorted(turned)):
+            first, second, names = second, first, turned
+        (x, contract, of_x), (y, summed, of_y) = first, second
+        fields = {"lhs_contract": contract, "rhs_contract": summed, "lhs_batch": of_x, "rhs_batch": of_y}
+        result = x.then(self.model_copy(update=fields), y)
+        order = tuple(names.index(axis) for axis in range(len(names)))
+        return result if order == tuple(range(len(names))) else result.then(Transpose(axes=order))
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -268,6 +300,61 @@ class Conv(Convolution):
     def cost(self, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Cost:
         x, w = inputs
         return self.work(x, outputs[0], w.shape[0], w.shape[1], w.shape[2:], 2)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x, w), (g,) = operands, gradients
+        return [self._of_x(x, w, g), self._of_w(x, w, g)]
+
+    def _rest(self, x: Any, w: Any, g: Any, axis: int) -> AnyDim:
+        """How much of the padded x along a spatial axis stands behind the last window."""
+        padded = (x.shape[2 + axis] - 1) * self.input_dilation[axis] + 1 + sum(self.padding[axis])
+        window = (w.shape[2 + axis] - 1) * self.window_dilation[axis] + 1
+        return padded - window - (g.shape[2 + axis] - 1) * self.stride[axis]
+
+    def _of_x(self, x: Any, w: Any, g: Any) -> Any:
+        """A convolution of g, spread by the stride, with the kernels turned around and their channels exchanged."""
+        groups, (filters, depth, *kernel) = self.groups, w.shape
+        turned = w.then(Reverse(axes=tuple(range(2, w.rank))))
+        turned = turned.reshape(groups, filters // groups, depth, *kernel)
+        turned = turned.then(Transpose(axes=(0, 2, 1, *range(3, w.rank + 1))))
+        turned = turned.reshape(groups * depth, filters // groups, *kernel)
+        padding, cut = [], []
+        for axis, (low, high) in enumerate(self.padding):
+            reach = (kernel[axis] - 1) * self.window_dilation[axis]
+            rest = self._rest(x, w, g, axis)
+            # Not known before the run: room for the most that it can be, and away with what is too much.
+            room = rest if isinstance(rest, int) else self.stride[axis] - 1
+            padding.append((reach - low, reach - high + room))
+            cut.append(rest - room)
+        op = self.model_copy(
+            update={"stride": (1,) * len(kernel), "input_dilation": self.stride, "padding": tuple(padding)}
+        )
+        result = g.then(op, turned)
+        if any(size != 0 for size in cut):
+            result = result.then(Pad(low=(0,) * x.rank, high=(0, 0, *cut)), g.scalar(0))
+        if max(self.input_dilation) > 1:
+            stride = (1, 1, *self.input_dilation)
+            result = result.then(Slice(start=(0,) * x.rank, stop=result.shape, stride=stride))
+        return result
+
+    def _of_w(self, x: Any, w: Any, g: Any) -> Any:
+        """A convolution of x with g as kernels, where examples are channels and channels examples."""
+        groups, (count, channels) = self.groups, x.shape[:2]
+        rest = range(3, x.rank + 1)
+        seen = x.reshape(count, groups, channels // groups, *x.shape[2:]).then(Transpose(axes=(2, 1, 0, *rest)))
+        seen = seen.reshape(channels // groups, groups * count, *x.shape[2:])
+        taps = g.then(Transpose(axes=(1, 0, *range(2, g.rank))))
+        # What the last window does not reach is cut away, so that g has a place for each tap and no more.
+        ends = tuple((low, high - self._rest(x, w, g, axis)) for axis, (low, high) in enumerate(self.padding))
+        changed = {"stride": self.window_dilation, "window_dilation": self.stride}
+        if all(isinstance(high, int) for _, high in ends):
+            op = self.model_copy(update={**changed, "padding": ends})
+        else:
+            interior = (0, 0, *(step - 1 for step in self.input_dilation))
+            low, high = ((0, 0, *each) for each in zip(*ends, strict=True))
+            seen = seen.then(Pad(low=low, high=high, interior=interior), x.scalar(0))
+            op = self.model_copy(update={**changed, "padding": (), "input_dilation": ()})
+        return seen.then(op, taps).then(Transpose(axes=(1, 0, *range(2, x.rank))))
 
     @classmethod
     def samples(cls) -> list[Sample]:

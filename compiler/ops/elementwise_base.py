@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -64,6 +64,14 @@ class Unary(Elementwise):
     operands = ("x",)
     access: ClassVar[tuple[Access, ...]] = (Access.SAME,)
     numerics = "NaN gives NaN"
+
+    def slope(self, x: Any, y: Any) -> Any:
+        """The derivative of the result y by x; both are tensors under construction."""
+        raise OpError(f"{self.name} has no gradient")
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x,), (y,), (g,) = operands, results, gradients
+        return [g * self.slope(x, y)]
 
     @classmethod
     def samples(cls) -> list[Sample]:

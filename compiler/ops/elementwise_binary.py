@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from typing import Literal as OneOf
 
@@ -11,6 +11,7 @@ import numpy as np
 from ..ir.op import Access, ErrorSample, Op, OpError, Precision, Sample, Shapes
 from ..ir.types import DType, TensorType
 from .elementwise_base import FUNCTIONS, Binary, Bitwise, Shift, common_shape, floats, signed_pair
+from .elementwise_unary import Log
 from .numeric import power, truncated_quotient
 from .rules import widened
 from .samples import bools, ints, normal, positive, types
@@ -22,6 +23,10 @@ class Add(Binary):
     name = "add"
     numerics = "integers wrap"
     compute = np.add
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (g,) = gradients
+        return [g, g]
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -36,6 +41,10 @@ class Sub(Binary):
     numerics = "integers wrap"
     compute = np.subtract
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (g,) = gradients
+        return [g, -g]
+
     @classmethod
     def samples(cls) -> list[Sample]:
         far = ints(5, low=2**62, high=2**63 - 1)
@@ -49,6 +58,10 @@ class Mul(Binary):
     numerics = "integers wrap"
     compute = np.multiply
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x, y), (g,) = operands, gradients
+        return [g * y, g * x]
+
     @classmethod
     def samples(cls) -> list[Sample]:
         far = ints(5, low=2**62, high=2**63 - 1)
@@ -61,6 +74,10 @@ class Div(Binary):
     name = "div"
     numerics = "integers truncate toward zero (-7/2 is -3); x/0 is inf or NaN for floats, undefined for integers"
     compute = truncated_quotient
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (_, y), (z,), (g,) = operands, results, gradients
+        return [g / y, -(g * z / y)]
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -79,6 +96,11 @@ class Rem(Binary):
     numerics = "the sign of x (-7 rem 2 is -1); x rem 0 is NaN for floats, undefined for integers; x rem inf is x"
     source = "IEEE 754-2019, 5.3.1; C99 fmod"
     compute = np.fmod
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x, y), (z,), (g,) = operands, results, gradients
+        whole = (x - z) / y
+        return [g, -(g * whole)]
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -99,6 +121,12 @@ class Pow(Binary):
 
     compute = power
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x, y), (z,), (g,) = operands, results, gradients
+        # At x = 0 and at y = 0 the slopes are 0, not 0 times an infinity.
+        base = choose(x == 0, x.like(1), x)
+        return [g * choose(y == 0, y.like(0), y * x ** (y - 1)), g * (z * base.then(Log()))]
+
     @classmethod
     def samples(cls) -> list[Sample]:
         return [
@@ -116,6 +144,10 @@ class Max(Binary):
     source = "IEEE 754-2019, 9.6: maximum"
     compute = np.maximum
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x, y), (g,) = operands, gradients
+        return divided(g, x >= y, y >= x)
+
     @classmethod
     def samples(cls) -> list[Sample]:
         x, y = floats(np.nan, 1, np.nan, -np.inf, 2), floats(1, np.nan, np.nan, np.inf, 2)
@@ -129,6 +161,10 @@ class Min(Binary):
     numerics = "NaN if either is NaN"
     source = "IEEE 754-2019, 9.6: minimum"
     compute = np.minimum
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x, y), (g,) = operands, gradients
+        return divided(g, x <= y, y <= x)
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -238,6 +274,11 @@ class Where(Op):
     def meaning(self, condition: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.where(condition, x, y)
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        condition, (g,) = operands[0], gradients
+        zero = g.like(0)
+        return [None, choose(condition, g, zero), choose(condition, zero, g)]
+
     @classmethod
     def samples(cls) -> list[Sample]:
         return [
@@ -254,3 +295,14 @@ class Where(Op):
             ErrorSample(cls, types("bool[3]", "float32[3]", "int64[3]"), "cast one of them"),
             ErrorSample(cls, types("bool[4]", "float32[3]", "float32[3]"), "3 and 4 differ"),
         ]
+
+
+def choose(condition: Any, x: Any, y: Any) -> Any:
+    """x where the condition holds, else y; tensors under construction of one shape."""
+    return condition.then(Where(), x, y)
+
+
+def divided(g: Any, first: Any, second: Any) -> list[Any]:
+    """The gradient of a choice between two operands: to the one that was chosen, half to each where they are equal."""
+    both, half, zero = first & second, g * 0.5, g.like(0)
+    return [choose(both, half, choose(one, g, zero)) for one in (first, second)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from ..ir.op import ErrorSample, Precision, Sample
@@ -18,6 +21,9 @@ class Neg(Unary):
     source = ROUNDING
     compute = np.negative
 
+    def slope(self, x: Any, y: Any) -> Any:
+        return x.like(-1)
+
 
 class Abs(Unary):
     """x where x >= 0, else -x. The least signed integer stays as it is."""
@@ -26,6 +32,9 @@ class Abs(Unary):
     numerics = "integers wrap: the least one stays as it is; NaN gives NaN"
     source = ROUNDING
     compute = np.absolute
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return x.then(Sign())
 
 
 class Sign(Unary):
@@ -70,6 +79,9 @@ class Exp(FloatUnary):
     precision_class = Precision.KEEP
     compute = np.exp
 
+    def slope(self, x: Any, y: Any) -> Any:
+        return y
+
     @classmethod
     def samples(cls) -> list[Sample]:
         return [*super().samples(), Sample(cls(), (floats(-200, 88, 100),), "saturates to 0 and inf")]
@@ -84,6 +96,9 @@ class Log(FloatUnary):
     precision_class = Precision.KEEP
     compute = np.log
 
+    def slope(self, x: Any, y: Any) -> Any:
+        return 1 / x
+
 
 class Sqrt(FloatUnary):
     """The square root of x."""
@@ -94,6 +109,9 @@ class Sqrt(FloatUnary):
     precision_class = Precision.KEEP
     compute = np.sqrt
 
+    def slope(self, x: Any, y: Any) -> Any:
+        return 0.5 / y
+
 
 class Sin(FloatUnary):
     """The sine of x radians."""
@@ -102,6 +120,9 @@ class Sin(FloatUnary):
     numerics = "NaN for infinities"
     precision_class = Precision.KEEP
     compute = np.sin
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return x.then(Cos())
 
 
 class Cos(FloatUnary):
@@ -112,6 +133,9 @@ class Cos(FloatUnary):
     precision_class = Precision.KEEP
     compute = np.cos
 
+    def slope(self, x: Any, y: Any) -> Any:
+        return -x.then(Sin())
+
 
 class Tanh(FloatUnary):
     """(e^x - e^-x) / (e^x + e^-x)."""
@@ -119,6 +143,9 @@ class Tanh(FloatUnary):
     name = "tanh"
     numerics = "-1 and 1 at the infinities, NaN gives NaN"
     compute = np.tanh
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return 1 - y * y
 
 
 class Erf(FloatUnary):
@@ -128,6 +155,9 @@ class Erf(FloatUnary):
     numerics = "-1 and 1 at the infinities, NaN gives NaN"
     source = "NIST Digital Library of Mathematical Functions, 7.2.1"
     compute = erf
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return (-(x * x)).then(Exp()) * (2 / math.sqrt(math.pi))
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -141,6 +171,9 @@ class Sigmoid(FloatUnary):
     numerics = "never overflows: 0 and 1 at the infinities, NaN gives NaN"
     source = "NIST Digital Library of Mathematical Functions, 4.2.19"
     compute = logistic
+
+    def slope(self, x: Any, y: Any) -> Any:
+        return y * (1 - y)
 
     @classmethod
     def samples(cls) -> list[Sample]:

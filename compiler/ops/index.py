@@ -66,6 +66,10 @@ class Gather(_Indexed):
     def meaning(self, x: np.ndarray, indices: np.ndarray) -> np.ndarray:
         return np.take(x, indices, axis=self.axis)
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x, indices), (g,) = operands, gradients
+        return [x.like(0).then(Scatter(axis=self.axis, mode="add"), indices, g), None]
+
     @classmethod
     def samples(cls) -> list[Sample]:
         return [
@@ -100,6 +104,10 @@ class GatherElements(_Indexed):
 
     def meaning(self, x: np.ndarray, indices: np.ndarray) -> np.ndarray:
         return np.take_along_axis(x, indices, self.axis)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x, indices), (g,) = operands, gradients
+        return [x.like(0).then(ScatterElements(axis=self.axis, mode="add"), indices, g), None]
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -159,6 +167,11 @@ class Scatter(_Indexed):
     def meaning(self, x: np.ndarray, indices: np.ndarray, updates: np.ndarray) -> np.ndarray:
         return _written(self.mode, x, (*(slice(None),) * self.axis, indices), updates)
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (_, indices, updates), (g,) = operands, gradients
+        kept = g if self.mode == "add" else g.then(self, indices, updates.like(0))
+        return [kept, None, g.then(Gather(axis=self.axis), indices)]
+
     @classmethod
     def samples(cls) -> list[Sample]:
         return [
@@ -204,6 +217,11 @@ class ScatterElements(_Indexed):
         places: list[np.ndarray] = list(np.indices(indices.shape, sparse=True))
         places[self.axis] = indices
         return _written(self.mode, x, tuple(places), updates)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (_, indices, updates), (g,) = operands, gradients
+        kept = g if self.mode == "add" else g.then(self, indices, updates.like(0))
+        return [kept, None, g.then(GatherElements(axis=self.axis), indices)]
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -277,6 +295,10 @@ class DynamicSlice(_Dynamic):
     def meaning(self, x: np.ndarray, starts: Sequence[np.ndarray]) -> np.ndarray:
         return x[_rectangle(x, starts, [int(size) for size in self.sizes])]
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x, starts), (g,) = operands, gradients
+        return [x.like(0).then(DynamicUpdateSlice(), g, starts), None]
+
     @classmethod
     def samples(cls) -> list[Sample]:
         x, at = normal(4, 5), [np.array(value) for value in (1, 2, 9, -3)]
@@ -322,6 +344,10 @@ class DynamicUpdateSlice(_Dynamic):
         result = x.copy()
         result[_rectangle(x, starts, update.shape)] = update
         return result
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (_, update, starts), (g,) = operands, gradients
+        return [g.then(self, update.like(0), starts), g.then(DynamicSlice(sizes=update.shape), starts), None]
 
     @classmethod
     def samples(cls) -> list[Sample]:

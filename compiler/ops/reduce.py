@@ -10,6 +10,8 @@ import numpy as np
 from ..ir.dims import decide
 from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Precision, Sample, Shapes, Size
 from ..ir.types import DType, TensorType
+from .elementwise_binary import choose
+from .index import ScatterElements
 from .rules import need_at_most, need_kind, normal_axes, normal_axis, widened
 from .samples import ints, normal, types
 
@@ -66,6 +68,10 @@ class Reduction(_Ordered):
             raise OpError(f"{self.name}: {x} has no elements along the axes {list(axes)}")
         return x.with_shape(_without(x.shape, axes, self.keep))
 
+    def spread(self, y: Any, x: Any) -> Any:
+        """A result, or its gradient, in the shape of the operand: each number beside those that it came from."""
+        return y.reshape(*_without(x.shape, _axes(self), True)).broadcast_to(x.shape)
+
     def meaning(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
             result = type(self).compute(widened(x), axis=_axes(self), keepdims=self.keep)
@@ -98,6 +104,10 @@ class ReduceSum(Reduction):
     precision_class = Precision.KEEP
     compute = _sum
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x,), (g,) = operands, gradients
+        return [self.spread(g, x)]
+
     @classmethod
     def samples(cls) -> list[Sample]:
         empty = Sample(cls(axes=0), (normal(0, 3),), "of nothing", exact=True)
@@ -113,10 +123,28 @@ class ReduceProd(Reduction):
     precision_class = Precision.KEEP
     compute = _prod
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        # The product of the other elements is that of all by this one, unless there are zeros: one leaves a product to
+        # itself only, two leave none.
+        (x,), (y,), (g,) = operands, results, gradients
+        zero = x == 0
+        ones = choose(zero, x.like(1), x)
+        others = self.spread(ones.then(self), x)
+        zeros = self.spread(zero.cast(x.dtype).then(ReduceSum(axes=self.axes, keep=self.keep)), x)
+        alone = choose(zero & (zeros == 1), others, x.like(0))
+        return [self.spread(g, x) * choose(zeros == 0, self.spread(y, x) / ones, alone)]
+
     @classmethod
     def samples(cls) -> list[Sample]:
         empty = Sample(cls(axes=0), (normal(0, 3),), "of nothing", exact=True)
         return [*super().samples(), empty]
+
+
+def _shared(op: Reduction, x: Any, y: Any, g: Any) -> Any:
+    """The gradient of an extreme element, in equal parts to those that are it."""
+    chosen = (x == op.spread(y, x)).cast(x.dtype)
+    count = chosen.then(ReduceSum(axes=op.axes, keep=op.keep))
+    return chosen * op.spread(g / count, x)
 
 
 class ReduceMax(Reduction):
@@ -133,6 +161,10 @@ class ReduceMax(Reduction):
         empty = ErrorSample(lambda: cls(axes=0), types("float32[0, 3]"), "has no elements along the axes [0]")
         return [*super().error_samples(), empty]
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x,), (y,), (g,) = operands, results, gradients
+        return [_shared(self, x, y, g)]
+
 
 class ReduceMin(Reduction):
     """The smallest element over the axes."""
@@ -147,6 +179,10 @@ class ReduceMin(Reduction):
     def error_samples(cls) -> list[ErrorSample]:
         empty = ErrorSample(lambda: cls(axes=0), types("float32[0, 3]"), "has no elements along the axes [0]")
         return [*super().error_samples(), empty]
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x,), (y,), (g,) = operands, results, gradients
+        return [_shared(self, x, y, g)]
 
 
 class ArgMax(_Ordered):
@@ -220,6 +256,10 @@ class CumulativeSum(_Ordered):
         sums = sums[::-1] if self.reverse else sums
         return np.moveaxis(sums, 0, self.axis).astype(x.dtype)
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (g,) = gradients
+        return [g.then(self.model_copy(update={"reverse": not self.reverse}))]
+
     @classmethod
     def samples(cls) -> list[Sample]:
         every = [(exclusive, reverse) for exclusive in (False, True) for reverse in (False, True)]
@@ -262,6 +302,10 @@ class TopK(_Ordered):
         order = np.flip(np.argsort(backward, axis=self.axis, kind="stable"), self.axis)
         indices = x.shape[self.axis] - 1 - np.take(order, range(int(self.k)), axis=self.axis)
         return np.take_along_axis(x, indices, self.axis), indices.astype(np.int64)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x,), (_, indices), (g, _) = operands, results, gradients
+        return [x.like(0).then(ScatterElements(axis=self.axis, mode="add"), indices, g)]
 
     @classmethod
     def samples(cls) -> list[Sample]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..ir.dims import AnyDim, ceildiv, maximum
 from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Sample, Shapes, Sizes
 from ..ir.types import TensorType
+from .reduce import ReduceSum
 from .rules import need_at_least, need_at_most, need_length, need_same_dtype, normal_axes, normal_axis
 from .samples import bools, ints, normal, types
 
@@ -44,6 +45,10 @@ class Reshape(_Move):
 
     def meaning(self, x: np.ndarray) -> np.ndarray:
         return x.reshape(_known(self.shape))
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x,), (g,) = operands, gradients
+        return [g.reshape(*x.shape)]
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -80,6 +85,10 @@ class Transpose(_Move):
 
     def meaning(self, x: np.ndarray) -> np.ndarray:
         return x.transpose(self.axes)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (g,) = gradients
+        return [g.then(Transpose(axes=tuple(self.axes.index(axis) for axis in range(len(self.axes)))))]
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -129,6 +138,12 @@ class Broadcast(_Move):
         for size, axis in zip(x.shape, self.axes, strict=True):
             shape[axis] = size
         return np.broadcast_to(x.reshape(shape), _known(self.shape)).copy()
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x,), (g,) = operands, gradients
+        axes = dict(zip(self.axes, x.shape, strict=True))
+        repeated = tuple(k for k, size in enumerate(self.shape) if axes.get(k, 1) == 1 and (k not in axes or size != 1))
+        return [(g.then(ReduceSum(axes=repeated)) if repeated else g).reshape(*x.shape)]
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -181,6 +196,15 @@ class Concat(_Move):
     def meaning(self, xs: Sequence[np.ndarray]) -> np.ndarray:
         return np.concatenate(xs, axis=self.axis)
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (xs,), (g,) = operands, gradients
+        found, start = [], 0
+        for x in xs:
+            stop = start + x.shape[self.axis]
+            found.append(g[(slice(None),) * self.axis + (slice(start, stop),)])
+            start = stop
+        return [found]
+
     @classmethod
     def samples(cls) -> list[Sample]:
         return [
@@ -231,6 +255,18 @@ class Slice(_Move):
     def meaning(self, x: np.ndarray) -> np.ndarray:
         return x[tuple(map(slice, _known(self.start), _known(self.stop), self.stride))]
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x,), (y,), (g,) = operands, results, gradients
+        # The last element read stands `stride - 1` or fewer elements before `stop`.
+        high = [
+            size - start - (count - 1) * stride - 1 if stride > 1 else size - stop
+            for size, start, stop, stride, count in zip(
+                x.shape, self.start, self.stop, self.stride, y.shape, strict=True
+            )
+        ]
+        interior = tuple(stride - 1 for stride in self.stride)
+        return [g.then(Pad(low=self.start, high=tuple(high), interior=interior), g.scalar(0))]
+
     @classmethod
     def samples(cls) -> list[Sample]:
         return [
@@ -266,6 +302,10 @@ class Reverse(_Move):
 
     def meaning(self, x: np.ndarray) -> np.ndarray:
         return np.flip(x, self.axes)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (g,) = gradients
+        return [g.then(self)]
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -322,6 +362,16 @@ class Pad(_Move):
         low, high = _known(self.low), _known(self.high)
         around = np.pad(spread, [(max(a, 0), max(b, 0)) for a, b in zip(low, high, strict=True)], constant_values=fill)
         return around[tuple(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, around.shape, strict=True))]
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        x, _ = operands
+        (g,) = gradients
+        inner = g.then(Pad(low=tuple(-k for k in self.low), high=tuple(-k for k in self.high)), g.scalar(0))
+        if any(self.interior):
+            strides = tuple(k + 1 for k in self.interior)
+            inner = inner.then(Slice(start=(0,) * x.rank, stop=inner.shape, stride=strides))
+        total = g.then(ReduceSum()) - inner.then(ReduceSum())
+        return [inner, total]
 
     @classmethod
     def samples(cls) -> list[Sample]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -136,6 +137,10 @@ class Cast(_Source):
             if self.dtype.kind == "int" and DType.of(x).is_float:
                 return _saturated(x.astype(np.float64), target)
             return x.astype(target)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x,), (g,) = operands, gradients
+        return [g.cast(x.dtype)]
 
     @classmethod
     def samples(cls) -> list[Sample]:

@@ -134,6 +134,18 @@ class Tensor:
         """The elements in row-major order under another shape."""
         return self if shape == self.shape else apply(self.build, Reshape(shape=shape), self)
 
+    def like(self, value: Scalar) -> Tensor:
+        """One number in the shape and dtype of this tensor."""
+        return full(self.build, self.shape, value, self.dtype)
+
+    def scalar(self, value: Scalar) -> Tensor:
+        """One number in the dtype of this tensor, without axes."""
+        return number(self.build, value, self.dtype)
+
+    def then(self, op: Op, *operands: Any) -> Any:
+        """``op`` with this as its first operand; see `apply`."""
+        return apply(self.build, op, self, *operands)
+
     def broadcast_to(self, shape: Shape) -> Tensor:
         """NumPy's broadcast_to: axes are lined up from the last; sizes of 1 repeat. Raises `OpError`."""
         return broadcast_to(self, shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product as every
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..ir.op import Access, Cost, ErrorSample, Op, OpError, Precision, Sample, S
 from ..ir.types import DType, TensorType
 from .rules import lowest, need_at_least, need_kind, need_length, need_positive, need_same_dtype, widened
 from .samples import ints, normal, types
+from .shape import Pad
 
 
 class Window(Op):
@@ -120,6 +121,18 @@ class WindowSum(Window):
                 total = total + view
         return np.asarray(total).astype(x.dtype)
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        # Each element gets what the windows over it got: a sum over windows of the results, spread by the stride.
+        (x,), (y,), (g,) = operands, results, gradients
+        low, high = [], []
+        for axis, (before, _) in enumerate(self.padding):
+            reach = (self.kernel[axis] - 1) * self.dilation[axis]
+            low.append(reach - before)
+            high.append(x.shape[axis] - (y.shape[axis] - 1) * self.stride[axis] - 1 + before)
+        interior = tuple(stride - 1 for stride in self.stride)
+        spread = g.then(Pad(low=tuple(low), high=tuple(high), interior=interior), g.scalar(0))
+        return [spread.then(WindowSum(kernel=self.kernel, dilation=self.dilation))]
+
 
 class WindowMax(Window):
     """The largest element of each window; what lies outside x counts as less than anything."""
@@ -134,6 +147,10 @@ class WindowMax(Window):
         for view in self._views(wide, lowest(wide.dtype)):
             result = view if result is None else np.maximum(result, view)
         return np.asarray(result).astype(x.dtype)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x,), (g,) = operands, gradients
+        return [x.then(WindowMaxGrad(**self.fields()), g)]
 
 
 class WindowMaxGrad(Window):
