@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import tempfile
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -19,7 +21,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from ..compiler.ir import DType
+from ..compiler.ir import DType, TensorType
 from .api import BackendError, Content, Emission, Loaded
 
 MANIFEST = "manifest.json"
@@ -55,7 +57,7 @@ class _Hashing:
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.digest = file, hashlib.sha256()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         self.digest.update(data)
         return self.file.write(data)
 
@@ -302,26 +304,49 @@ class SafetensorsFile(Mapping[str, np.ndarray]):
         return _DTYPES[text].value if text in _DTYPES else text
 
 
+class DrawnTensors(Mapping[str, np.ndarray]):
+    """Tensors that are made when asked for, of types that are known before."""
+
+    @abstractmethod
+    def type(self, name: str) -> TensorType:
+        """The type of a tensor, without sizes that are not known, and without making it."""
+
+
 def write_safetensors(file: BinaryIO, tensors: Mapping[str, np.ndarray]) -> None:
     """Write the safetensors format with one tensor in memory at a time (the library's writer holds them all).
 
     Names are sorted; each tensor begins at a multiple of 64 bytes of the file where the format allows (header padding).
+    `DrawnTensors` are asked for once, others twice. Raises `BundleError` for a tensor that is not of its type.
     """
     header: dict[str, Any] = {}
     offset = 0
     names = sorted(tensors)
     for name in names:
-        array = tensors[name]
-        size = array.nbytes
-        dtype = _SAFETENSORS_NAMES[DType.of(array)]
-        header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [offset, offset + size]}
+        dtype, shape = _facts(tensors, name)
+        size = math.prod(shape) * dtype.bytes
+        place = [offset, offset + size]
+        header[name] = {"dtype": _SAFETENSORS_NAMES[dtype], "shape": list(shape), "data_offsets": place}
         offset += size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-(len(text) + 8) % 64)
     file.write(len(text).to_bytes(8, "little"))
     file.write(text)
     for name in names:
-        file.write(np.ascontiguousarray(tensors[name]).tobytes())
+        array, promised = tensors[name], header[name]
+        if list(array.shape) != promised["shape"] or _SAFETENSORS_NAMES[DType.of(array)] != promised["dtype"]:
+            found = f"{array.dtype}{list(array.shape)}"
+            raise BundleError(f"tensor {name!r} is {found}, not {promised['dtype']}{promised['shape']}")
+        # A view of the bytes: large tensors are not copied once more.
+        file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+
+def _facts(tensors: Mapping[str, np.ndarray], name: str) -> tuple[DType, tuple[int, ...]]:
+    """The dtype and the shape of a tensor."""
+    if not isinstance(tensors, DrawnTensors):
+        array = tensors[name]
+        return DType.of(array), array.shape
+    type = tensors.type(name)
+    return type.dtype, tuple(int(size) for size in type.shape)  # type: ignore[arg-type]
 
 
 def copy(source: Path, folder: Path) -> None:

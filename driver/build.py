@@ -17,7 +17,7 @@ from ..backends.executable import NO_WEIGHTS, Executable, temporary_folder
 from ..compiler import pipeline
 from ..compiler.evaluate import prepare_weights
 from ..compiler.initialize import random_parameters
-from ..compiler.ir import Parameter, Program
+from ..compiler.ir import Parameter, Program, TensorType
 from ..compiler.passes.context import Context, LayoutCosts, Policy
 from ..compiler.passes.inline import InlineError
 from ..compiler.passes.legalize import LegalizeError
@@ -142,7 +142,7 @@ def compile_program(model: Model, build: Build, weights: Weights) -> Compiled:
     return Compiled(backend, program, UsedWeights(program, weights.parameters(model)), context, build.options)
 
 
-class UsedWeights(Mapping[str, np.ndarray]):
+class UsedWeights(bundle.DrawnTensors):
     """The tensors that a program's entries read: public parameters, or packed from them when asked for."""
 
     def __init__(self, program: Program, parameters: Mapping[str, np.ndarray]) -> None:
@@ -157,6 +157,9 @@ class UsedWeights(Mapping[str, np.ndarray]):
             raise KeyError(name)
         array = self._packed[name] if name in self._is_packed else self._parameters[name]
         return np.asarray(array, dtype=self._types[name].dtype.numpy)
+
+    def type(self, name: str) -> TensorType:
+        return self._types[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
