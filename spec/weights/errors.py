@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import islice
+
 LONGEST_SHOWN = 120
 
 
@@ -14,6 +17,12 @@ def shown(text: str) -> str:
     cut = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
     plain = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in cut)
     return f"`{plain}`"
+
+
+def listed(names: Collection[str], most: int = 10) -> str:
+    """Several names from a file in one line, the first ones if they are many."""
+    first = ", ".join(map(shown, islice(names, most)))
+    return first if len(names) <= most else f"{first} and {len(names) - most} more"
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

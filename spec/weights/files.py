@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from .errors import WeightsError, shown
+from .errors import WeightsError, listed, shown
+from .foreign import PICKLE_REFUSED, PICKLED, refuse_suffix
 from .json_text import JsonError, parse_json
 from .npz_file import NpzFile
 from .safetensors_file import SafetensorsFile
@@ -20,7 +21,6 @@ from .tensors import Entry, TensorFile
 
 INDEX = ".safetensors.index.json"
 LARGEST_INDEX = 32 * 2**20
-PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 
 class Shards:
@@ -84,13 +84,9 @@ def _kind(path: Path) -> str:
 
 
 def _open_file(path: Path) -> TensorFile:
-    suffix = path.suffix.lower()
-    if suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return NpzFile(path)
-    if suffix in PICKLED:
-        raise WeightsError(
-            f"{path}: {suffix} files are pickles, which run code when they are read; save the weights as .safetensors"
-        )
+    refuse_suffix(path)
     return SafetensorsFile(path)
 
 
@@ -107,7 +103,9 @@ def _open_folder(folder: Path, root: Path) -> TensorFile:
         return _open_index(folder / indices[0], root)
     files = [folder / name for name in names if name.endswith(".safetensors")]
     if not files:
-        raise WeightsError(f"{folder}: holds no .safetensors file")
+        pickles = [name for name in names if name.lower().endswith(PICKLED)]
+        instead = f" but {listed(pickles, 3)}; {PICKLE_REFUSED}" if pickles else ""
+        raise WeightsError(f"{folder}: holds no .safetensors file{instead}")
     return Shards(folder, [_open_shard(file, root) for file in files])
 
 
@@ -120,27 +118,49 @@ def _open_shard(path: Path, root: Path) -> TensorFile:
 
 def _open_index(path: Path, root: Path) -> TensorFile:
     """The shards that ``weight_map`` names. Each key must stand in the file that is said to hold it, nowhere else."""
-    listed = _weight_map(path)
-    files: dict[str, TensorFile] = {}
-    for name in dict.fromkeys(listed.values()):
-        pure = PurePosixPath(name)
-        if (
-            pure.is_absolute()
-            or ".." in pure.parts
-            or "\\" in name
-            or "\0" in name
-            or not name.endswith(".safetensors")
-        ):
-            raise WeightsError(f"{path}: {shown(name)} is no .safetensors file beside the index")
-        files[name] = _open_shard(path.parent / name, root)
-    for key, name in listed.items():
-        if key not in files[name].entries:
-            raise WeightsError(f"{path}: {shown(key)} is not in {name}, where the index has it")
+    keys: dict[str, list[str]] = {}
+    for key, name in _weight_map(path).items():
+        keys.setdefault(name, []).append(key)
+    for name in keys:
+        _check_name(path, name)
+    missing = [name for name in keys if not (path.parent / name).exists() and not (path.parent / name).is_symlink()]
+    if missing:
+        absent = [key for name in missing for key in keys[name]]
+        raise WeightsError(
+            f"{path}: {len(missing)} of {len(keys)} shards {'is' if len(missing) == 1 else 'are'} not there: "
+            f"{listed(missing)}; with {'it' if len(missing) == 1 else 'them'} "
+            f"{_count(len(absent), 'key')}: {listed(absent)}"
+        )
+    files = {name: _open_shard(path.parent / name, root) for name in keys}
     for name, file in files.items():
-        for key in file.entries:
-            if listed.get(key) != name:
-                raise WeightsError(f"{path}: {name} holds {shown(key)}, which the index does not say")
+        absent = [key for key in keys[name] if key not in file.entries]
+        if absent:
+            raise WeightsError(
+                f"{path}: the index has {_count(len(absent), 'key')} in {name} that the file does not hold: "
+                f"{listed(absent)}"
+            )
+    for name, file in files.items():
+        said = set(keys[name])
+        unsaid = [key for key in file.entries if key not in said]
+        if unsaid:
+            raise WeightsError(
+                f"{path}: {name} holds {_count(len(unsaid), 'key')} that the index does not have there: "
+                f"{listed(unsaid)}"
+            )
     return Shards(path, files.values())
+
+
+def _check_name(path: Path, name: str) -> None:
+    """Raises `WeightsError` unless this names a file beside the index or below, of the one kind that is read."""
+    pure = PurePosixPath(name)
+    if pure.suffix in PICKLED:
+        raise WeightsError(f"{path}: names {shown(name)}; {PICKLE_REFUSED}")
+    if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name or pure.suffix != ".safetensors":
+        raise WeightsError(f"{path}: {shown(name)} is no .safetensors file beside the index")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _weight_map(path: Path) -> dict[str, str]:

@@ -65,9 +65,10 @@ class FlatTensors:
         at = layout.header
         for name in flat_order(layout, parameters):
             shape = static_shape(parameters[name])
-            self.entries[name] = Entry(name, shape, DType.FLOAT32, "float32", path)
+            size = math.prod(shape) * BYTES
+            self.entries[name] = Entry(name, shape, DType.FLOAT32, "F32", path, size)
             self._offsets[name] = at
-            at += math.prod(shape) * BYTES
+            at += size
         self._size = at
         self._check_size()
 

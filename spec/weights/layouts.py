@@ -50,6 +50,15 @@ class Rule:
         template = None if to is None else Template.parse(str(to), wildcards)
         return cls(patterns, template, transpose, concat, ignore)
 
+    def __str__(self) -> str:
+        """As specs write it."""
+        sources = [pattern.text for pattern in self.sources]
+        fields = [f"from: {sources[0] if len(sources) == 1 else '[' + ', '.join(sources) + ']'}"]
+        fields += [f"to: {self.to}"] if self.to is not None else []
+        fields += [f"concat: {self.concat}"] if self.concat is not None else []
+        fields += [f"{name}: true" for name in ("transpose", "ignore") if getattr(self, name)]
+        return "{" + ", ".join(fields) + "}"
+
     def match(self, key: str) -> tuple[int, tuple[str, ...]] | None:
         """Which of the sources matches the key, and what its wildcards stand for."""
         for position, pattern in enumerate(self.sources):

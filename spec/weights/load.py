@@ -18,12 +18,14 @@ from .convert import assemble, check_conversion, first_difference
 from .errors import WeightsError, shape_text, shown
 from .files import confine, open_tensors
 from .flat import FlatTensors, flat_order
+from .foreign import PICKLED
 from .layouts import OWN, FlatLayout, Layout, RuleLayout, parse_layouts
-from .mismatch import explain_mismatch
-from .plan import Assembly, Plan, make_plan
-from .tensors import TensorFile
+from .mismatch import MismatchError, explain_mismatch
+from .plan import Assembly, Plan, make_plan, nearest_plan
+from .tensors import Entry, TensorFile
 
-STRUCTURED = (".safetensors", ".npz", ".json")
+STRUCTURED = (".safetensors", ".npz", ".json", *PICKLED)
+"""Of names of files that are not flat, whatever a model declares."""
 
 
 class Source(Protocol):
@@ -217,8 +219,15 @@ def plans_of(opened: Opened) -> list[Plan]:
     """A plan per layout of rules, that of our own paths first. None for a flat file."""
     if opened.tensors is None:
         return []
-    layouts = [RuleLayout(OWN), *(layout for layout in opened.layouts if isinstance(layout, RuleLayout))]
-    return [make_plan(layout, opened.tensors.entries, opened.parameters) for layout in layouts]
+    return plans_for(opened.tensors.entries, opened.parameters, opened.layouts)
+
+
+def plans_for(
+    entries: Mapping[str, Entry], parameters: Mapping[str, Parameter], layouts: Sequence[Layout]
+) -> list[Plan]:
+    """A plan for these keys per layout of rules, that of our own paths first."""
+    rules = [RuleLayout(OWN), *(layout for layout in layouts if isinstance(layout, RuleLayout))]
+    return [make_plan(layout, entries, parameters) for layout in rules]
 
 
 def choose(opened: Opened, layout: str | None = None) -> tuple[TensorFile, Plan]:
@@ -235,7 +244,9 @@ def choose(opened: Opened, layout: str | None = None) -> tuple[TensorFile, Plan]
         plans = named
     fitting = [plan for plan in plans if plan.fits]
     if not fitting:
-        raise WeightsError(explain_mismatch(str(opened.path), plans, opened.tensors.entries, opened.parameters))
+        entries = opened.tensors.entries
+        message = explain_mismatch(str(opened.path), nearest_plan(plans), plans, entries, opened.parameters)
+        raise MismatchError(message, entries)
     first = fitting[0]
     for other in fitting[1:]:
         if _effect(other, opened) != _effect(first, opened):
@@ -269,7 +280,8 @@ def _choose_flat(opened: Opened, name: str | None) -> tuple[TensorFile, Plan]:
         except WeightsError as error:
             refusals.append(error)
         else:
-            plan = Plan(layout.name, {path: (Assembly((path,)),) for path in opened.parameters})
+            places: dict[str, tuple[Assembly, ...]] = {path: (Assembly((path,)),) for path in opened.parameters}
+            plan = Plan(layout.name, places, targets={path: path for path in opened.parameters})
             fitting.append((tensors, plan))
     if not fitting:
         raise refusals[0]

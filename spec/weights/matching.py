@@ -140,6 +140,9 @@ class Template:
                 pieces += (int(digits), item[len(digits) :])
         return cls(tuple(piece for piece in pieces if piece != ""))
 
+    def __str__(self) -> str:
+        return "".join(piece.replace("$", "$$") if isinstance(piece, str) else f"${piece}" for piece in self.pieces)
+
     def fill(self, captures: Sequence[str]) -> str:
         """The path. A match of no segments leaves no empty segment behind."""
         text = "".join(piece if isinstance(piece, str) else captures[piece - 1] for piece in self.pieces)

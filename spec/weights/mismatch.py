@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from ...compiler.ir import Parameter
-from .errors import shape_text, shown
+from .errors import WeightsError, shape_text, shown
 from .plan import Assembly, Plan, static_shape
 from .tensors import Entry
 
 MOST_SHOWN = 10
 MOST_COMPARED = 1000
 """Names that a suggestion is looked for among: comparing is slow."""
+MOST_PREFIXES = 20
+"""Keys whose prefix is tried on all others."""
 
 RULES_HINT = "  hint: rules under `weights:`, or the `path` of a node, bring keys and parameters together"
 
 
+class MismatchError(WeightsError):
+    """A whole file, of another model. ``entries`` are its tensors by key."""
+
+    def __init__(self, message: str, entries: Mapping[str, Entry]) -> None:
+        super().__init__(message)
+        self.entries = entries
+
+
 def explain_mismatch(
-    file: str, plans: Sequence[Plan], entries: Mapping[str, Entry], parameters: Mapping[str, Parameter]
+    file: str, plan: Plan, plans: Sequence[Plan], entries: Mapping[str, Entry], parameters: Mapping[str, Parameter]
 ) -> str:
-    """The message for a file that no layout fits: the nearest layout, and its problems, at most ten lines each."""
-    plan = min(plans, key=lambda plan: plan.problems)
+    """The message for a file that no layout fits: the problems by the nearest one, ``plan``, at most ten lines each."""
     others = [other.layout for other in plans if other is not plan]
     tried = f"; tried too: {', '.join(others)}" if others else ""
     lines = [f"{file} does not fit the model ({len(entries)} keys, {len(parameters)} parameters)"]
@@ -106,21 +116,15 @@ def prefix_hint(plan: Plan) -> str | None:
     if not missing or not surplus:
         return None
     shortest = min(missing, key=lambda path: (len(path), path))
-    for key in sorted(surplus):
-        if key.endswith("." + shortest):
-            prefix = key[: -len(shortest)]
-            if _most(missing, [prefix + path in surplus for path in missing]):
-                return (
-                    f"  hint: keys bear the prefix {shown(prefix)}; the rule {{from: {prefix}**, to: $1}} takes it off"
-                )
+    for key in islice((key for key in sorted(surplus) if key.endswith("." + shortest)), MOST_PREFIXES):
+        prefix = key[: -len(shortest)]
+        if _most(missing, [prefix + path in surplus for path in missing]):
+            return f"  hint: keys bear the prefix {shown(prefix)}; the rule {{from: {prefix}**, to: $1}} takes it off"
     least = min(surplus, key=lambda key: (len(key), key))
-    for path in sorted(missing):
-        if path.endswith("." + least):
-            prefix = path[: -len(least)]
-            if _most(surplus, [prefix + key in missing for key in surplus]):
-                return (
-                    f"  hint: keys lack the prefix {shown(prefix)}; the rule {{from: '**', to: {prefix}$1}} puts it on"
-                )
+    for path in islice((path for path in sorted(missing) if path.endswith("." + least)), MOST_PREFIXES):
+        prefix = path[: -len(least)]
+        if _most(surplus, [prefix + key in missing for key in surplus]):
+            return f"  hint: keys lack the prefix {shown(prefix)}; the rule {{from: '**', to: {prefix}$1}} puts it on"
     return None
 
 

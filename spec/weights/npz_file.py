@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ _DAMAGED = (
     RuntimeError,
 )  # fmt: skip
 """What zipfile and numpy raise for archives that are damaged, encrypted, or packed in unknown ways."""
+LONGEST_HEADER = 10_000
+"""Characters of one array's header, as numpy has it. numpy looks after it has read and unpacked them all."""
+_LENGTH_BYTES = {(1, 0): 2, (2, 0): 4}
 
 
 class NpzFile:
@@ -75,21 +79,21 @@ class NpzFile:
             ours = DType(dtype.name)
         except ValueError:
             ours = None
-        return Entry(key, shape, ours, dtype.name, self.path)
+        return Entry(key, shape, ours, dtype.name, self.path, math.prod(shape) * dtype.itemsize)
 
 
 def _read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype, int]:
     """Shape, dtype, and how many bytes header and elements take."""
     version = npy.read_magic(file)
-    if version == (1, 0):
-        shape, _, dtype = npy.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, _, dtype = npy.read_array_header_2_0(file)
-    else:
+    if version not in _LENGTH_BYTES:
         raise ValueError(f"an array of the unknown version {version}")
-    elements = 1
-    for length in shape:
-        if type(length) is not int or length < 0:
-            raise ValueError(f"an array of the shape {shape}")
-        elements *= length
-    return shape, dtype, file.tell() + elements * dtype.itemsize
+    start = file.tell()
+    length = int.from_bytes(file.read(_LENGTH_BYTES[version]), "little")
+    if length > LONGEST_HEADER:
+        raise ValueError(f"an array's header of {length} bytes ({LONGEST_HEADER} at most)")
+    file.seek(start)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise ValueError(f"an array of the shape {shape}")
+    return shape, dtype, file.tell() + math.prod(shape) * dtype.itemsize

@@ -6,7 +6,7 @@ beside the running statistics of a batch norm, on which no result depends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...compiler.ir import Parameter
@@ -43,6 +43,7 @@ class Misshapen:
 class Plan:
     """What a layout makes of a file. It fits if nothing is missing, surplus, incomplete or misshapen.
 
+    ``rules`` has the rule that each key falls under, None where there is none; ``targets`` the path that it goes to.
     ``surplus`` maps a key to the path that it would go to; ``incomplete`` are parameters of which some of the keys to
     join are not there, by the patterns of the missing ones.
     """
@@ -54,6 +55,8 @@ class Plan:
     surplus: dict[str, str] = field(default_factory=dict)
     incomplete: dict[str, list[str]] = field(default_factory=dict)
     misshapen: list[Misshapen] = field(default_factory=list)
+    rules: dict[str, Rule | None] = field(default_factory=dict)
+    targets: dict[str, str] = field(default_factory=dict)
 
     @property
     def problems(self) -> int:
@@ -77,12 +80,12 @@ def make_plan(layout: RuleLayout, entries: Mapping[str, Entry], parameters: Mapp
     found: dict[str, list[Assembly]] = {}
     joins: dict[tuple[int, str], dict[int, str]] = {}
     for key in entries:
-        place = _place(layout, key)
-        if place is None:
+        at, position, path = _place(layout, key)
+        rule = plan.rules[key] = layout.rules[at] if at is not None else None
+        if path is None:
             plan.ignored.append(key)
             continue
-        at, position, path = place
-        rule = layout.rules[at] if at is not None else None
+        plan.targets[key] = path
         if path not in parameters:
             if _is_counter(path, parameters):
                 plan.ignored.append(key)
@@ -107,12 +110,17 @@ def make_plan(layout: RuleLayout, entries: Mapping[str, Entry], parameters: Mapp
     return plan
 
 
-def _place(layout: RuleLayout, key: str) -> tuple[int | None, int, str] | None:
-    """The rule that a key falls under, which of its sources matches, and the path; None for a key to ignore."""
+def nearest_plan(plans: Sequence[Plan]) -> Plan:
+    """The plan with the fewest problems, the first of several."""
+    return min(plans, key=lambda plan: plan.problems)
+
+
+def _place(layout: RuleLayout, key: str) -> tuple[int | None, int, str | None]:
+    """The rule that a key falls under, which of its sources matches, and the path; no path for a key to ignore."""
     for at, rule in enumerate(layout.rules):
         match = rule.match(key)
         if match is not None:
-            return None if rule.ignore else (at, match[0], _target(rule, key, match[1]))
+            return at, match[0], None if rule.ignore else _target(rule, key, match[1])
     return None, 0, key
 
 

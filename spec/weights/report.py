@@ -9,7 +9,8 @@ from pathlib import Path
 from ...compiler.ir import Parameter
 from .errors import WeightsError
 from .load import Opened, Source, choose, open_sources, plans_of
-from .plan import Plan
+from .mismatch import MismatchError
+from .plan import Plan, nearest_plan
 from .tensors import Entry
 
 
@@ -28,6 +29,13 @@ class FileReport:
     plans: tuple[Plan, ...]
     chosen: Plan | None
     problem: str | None
+    mismatch: bool = False
+    """Whether the problem is that the file is another model's."""
+
+    @property
+    def nearest(self) -> Plan | None:
+        """The plan that fits, or nearly does; None for a flat file that does not fit."""
+        return self.chosen or (nearest_plan(self.plans) if self.plans else None)
 
 
 def match_report(
@@ -46,6 +54,7 @@ def _report(opened: Opened) -> FileReport:
         tensors, chosen = choose(opened)
     except WeightsError as error:
         entries = () if opened.tensors is None else tuple(opened.tensors.entries.values())
-        return FileReport(opened.path, opened.prefix, opened.parameters, entries, plans, None, str(error))
+        wrong = isinstance(error, MismatchError)
+        return FileReport(opened.path, opened.prefix, opened.parameters, entries, plans, None, str(error), wrong)
     entries = tuple(tensors.entries.values())
     return FileReport(opened.path, opened.prefix, opened.parameters, entries, plans or (chosen,), chosen, None)

@@ -15,12 +15,15 @@ import numpy as np
 
 from ...compiler.ir import DType
 from .errors import WeightsError, shape_text, shown
+from .foreign import beginning_of, refuse_beginning
 from .json_text import JsonError, parse_json
 from .tensors import Entry
 
 LARGEST_HEADER = 32 * 2**20
 """Bytes; room for some 300,000 tensors in one file."""
 MOST_AXES = 64
+LARGEST_COUNT = 2**63 - 1
+"""Of a size or an offset."""
 
 _OURS = {
     "BOOL": DType.BOOL,
@@ -86,7 +89,7 @@ class SafetensorsFile:
         if 8 * (end - begin) != math.prod(shape) * _BITS[stored]:
             raise WeightsError(f"{where}: {stored}{shape_text(tuple(shape))} does not take {end - begin} bytes")
         self._offsets[key] = (begin, end)
-        return Entry(key, tuple(shape), _OURS.get(stored), stored, self.path)
+        return Entry(key, tuple(shape), _OURS.get(stored), stored, self.path, end - begin)
 
     def _check_layout(self) -> None:
         """Tensors must lie end to end and fill the file: no overlaps, no holes, nothing behind."""
@@ -113,6 +116,7 @@ def _read_header(path: Path) -> tuple[bytes, int, int]:
             if size < 8:
                 raise WeightsError(f"{path}: no safetensors file, it has {size} bytes")
             if length > LARGEST_HEADER:
+                refuse_beginning(path, beginning_of(path))
                 raise WeightsError(
                     f"{path}: no safetensors file, or a damaged one: its header would have {length} bytes "
                     f"({LARGEST_HEADER} at most)"
@@ -139,5 +143,5 @@ def _tensors(path: Path, text: bytes) -> list[tuple[str, Any]]:
 
 
 def _counts(value: Any) -> bool:
-    """Whether this is a list of whole numbers, none negative."""
-    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+    """Whether this is a list of whole numbers, none negative, none that no disk can hold."""
+    return isinstance(value, list) and all(type(item) is int and 0 <= item <= LARGEST_COUNT for item in value)

@@ -21,6 +21,8 @@ class Entry:
     dtype: DType | None
     stored: str
     file: Path
+    bytes: int
+    """How many it takes in the file, unpacked."""
 
 
 class TensorFile(Protocol):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,13 +19,16 @@ import safetensors.torch
 import torch
 from safetensors.numpy import save_file
 
+from netwright.compiler.ir import DType, Parameter, TensorType
 from netwright.spec.weights import WeightsError, load_weights, open_tensors
 from netwright.spec.weights import safetensors_file as format_module
+from netwright.spec.weights.foreign import RECIPE
 
 from .weight_files import (
     SMALL,
     Model,
     arrays,
+    message_of,
     model,
     parameters,
     same,
@@ -79,6 +85,10 @@ HEADERS: list[tuple[str, bytes, int, str]] = [
     ("huge shape", header(a=GOOD | {"shape": [2**62, 2**62, 2**62]}), 8, "does not take 8 bytes"),
     ("many axes", header(a=GOOD | {"shape": [2, *[1] * 100]}), 8, "has no list of sizes"),
     ("backward offsets", header(a=GOOD | {"data_offsets": [8, 0]}), 8, "has no data_offsets"),
+    ("not a number", b'{"a": {"dtype": "F32", "shape": [NaN], "data_offsets": [0, 8]}}', 8, "has no list of sizes"),
+    ("infinite", b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 1e999]}}', 8, "has no data_offsets"),
+    ("more digits than any disk", header(a=GOOD | {"shape": [10**4000]}), 8, "has no list of sizes"),
+    ("100 GB", header(a=GOOD | {"shape": [25 * 10**9], "data_offsets": [0, 10**11]}), 8, "the file is cut off"),
     ("three offsets", header(a=GOOD | {"data_offsets": [0, 4, 8]}), 8, "has no data_offsets"),
     ("huge offsets", header(a=GOOD | {"shape": [2**60], "data_offsets": [0, 2**62]}), 8, "the file is cut off"),
     ("no shape", header(a={"dtype": "F32", "data_offsets": [0, 8]}), 8, "must have dtype, shape and data_offsets"),
@@ -102,6 +112,44 @@ def test_damaged_headers(tmp_path: Path, text: bytes, size: int, message: str) -
     write_file(path, text, bytes(size))
     with pytest.raises(WeightsError, match=f"w.safetensors: .*({message})"):
         load_weights(path, parameters(a=(2,)))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"PK\x03\x04" + bytes(range(60)), "no safetensors file but an archive, as torch.save writes them; pickles"),
+        (b"\x80\x02}q\x00(X\x06\x00" + bytes(60), "no safetensors file but a pickle; pickles are not read"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS, not the file itself"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(60), "an HDF5 file, which is not read"),
+        (b"GGUF\x03\x00\x00\x00" + b"\xff" * 60, "a GGUF file"),
+        (b"\x93NUMPY\x01\x00v\x00{", "a single array"),
+        (b"<!DOCTYPE html><html>404</html>", "a web page, not the file"),
+    ],
+    ids=["torch", "pickle", "lfs", "hdf5", "gguf", "npy", "web page"],
+)
+def test_what_is_taken_for_safetensors(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "w.safetensors").write_bytes(data)
+    with pytest.raises(WeightsError, match=rf"w.safetensors: {message}"):
+        open_tensors(tmp_path / "w.safetensors")
+
+
+def test_a_folder_of_pickles(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(WeightsError, match=r"holds no .safetensors file but `pytorch_model.bin`; pickles are not read"):
+        open_tensors(tmp_path)
+
+
+def test_the_recipe_for_pickles(tmp_path: Path) -> None:
+    """As it is printed, with tensors that share memory or are views."""
+    whole = torch.arange(6.0).reshape(2, 3)
+    names = {"WEIGHTS.pt": tmp_path / "it's.pt", "WEIGHTS.safetensors": tmp_path / "w.safetensors"}
+    torch.save({"state_dict": {"a": whole, "b": whole, "c": whole.T}}, names["WEIGHTS.pt"])
+    line = RECIPE.replace("python", shlex.quote(sys.executable), 1)
+    for name, path in names.items():
+        line = line.replace(name, shlex.quote(str(path)))
+    subprocess.run(line, shell=True, check=True)
+    values = {"a": whole.numpy(), "b": whole.numpy(), "c": whole.T.numpy().copy()}
+    same(load_weights(names["WEIGHTS.safetensors"], parameters(a=(2, 3), b=(2, 3), c=(3, 2))), values)
 
 
 def test_what_the_library_refuses_is_refused(tmp_path: Path) -> None:
@@ -189,6 +237,12 @@ def test_hostile_npz(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="`w` has 140 bytes where its header says 136"):
         load_weights(path, wanted)
 
+    # a header that unpacks to 4 GB is not read
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("w.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(10**6))
+    with pytest.raises(WeightsError, match="an array's header of 4294967295 bytes"):
+        load_weights(path, wanted)
+
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("w.py", "print()")
     with pytest.raises(WeightsError, match=r"`w.py` in the archive is no array"):
@@ -199,8 +253,9 @@ def test_hostile_npz(tmp_path: Path) -> None:
 def test_pickles_are_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"model{suffix}"
     torch.save({"w": torch.zeros(2)}, path)
-    with pytest.raises(WeightsError, match=r"are pickles, which run code when they are read; save .* as .safetensors"):
-        load_weights(path, parameters(w=(2,)))
+    for wanted in ({}, {"sources": model("flat: {header: 20, sequence: [w], each: [weight]}")}):
+        with pytest.raises(WeightsError, match=r"pickles are not read(.|\n)*\n  python -c .*weights_only=True"):
+            load_weights(path, parameters(w=(2,)), **wanted)
 
 
 # ---- shards that are refused, and paths that leave the root
@@ -209,22 +264,25 @@ def test_pickles_are_refused(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda index: index["weight_map"].pop("scale"), "holds `scale`, which the index does not say|does not fit"),
-        (lambda index: index["weight_map"].update(more="model-0.safetensors"), "`more` is not in model-0.safetensors"),
+        (lambda index: index["weight_map"].pop("scale"), "does not fit(.|\n)*missing: 1 parameter\n +`scale`"),
+        (
+            lambda index: index["weight_map"].update(more="model-0.safetensors"),
+            "has 1 key in model-0.safetensors .*: `more`$",
+        ),
         (
             lambda index: index["weight_map"].update(scale="model-0.safetensors"),
-            "`scale` is not in model-0.safetensors",
+            "has 1 key in model-0.safetensors .*: `scale`$",
         ),
-        (lambda index: index["weight_map"].update(scale="gone.safetensors"), "gone.safetensors: No such file"),
+        (
+            lambda index: index["weight_map"].update(scale="gone.safetensors"),
+            "1 of 3 shards is not there: `gone.safetensors`; with it 1 key: `scale`$",
+        ),
         (
             lambda index: index["weight_map"].update(scale="../x.safetensors"),
             "is no .safetensors file beside the index",
         ),
         (lambda index: index["weight_map"].update(scale="/etc/passwd"), "is no .safetensors file beside the index"),
-        (
-            lambda index: index["weight_map"].update(scale="pytorch_model.bin"),
-            "is no .safetensors file beside the index",
-        ),
+        (lambda index: index["weight_map"].update(scale="model.bin"), "names `model.bin`; pickles are not read"),
         (lambda index: index["weight_map"].update(scale=3), "it has no `weight_map`"),
         (lambda index: index.pop("weight_map"), "it has no `weight_map`"),
     ],
@@ -253,12 +311,36 @@ def test_index_files_that_are_refused(tmp_path: Path, text: str, message: str) -
         load_weights(tmp_path, SMALL)
 
 
+def test_all_that_is_missing_of_shards_is_named(tmp_path: Path) -> None:
+    values = {f"layer.{at}.weight": np.zeros(2, np.float32) for at in range(30)}
+    wanted = {key: Parameter(key, TensorType(DType.FLOAT32, (2,))) for key in values}
+    names = [f"model-{at}.safetensors" for at in range(3)]
+    where = {key: names[at // 10] for at, key in enumerate(values)}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    save_file({key: value for key, value in values.items() if where[key] == names[0]}, tmp_path / names[0])
+    save_file({key: values[key] for key in list(values)[10:17]}, tmp_path / names[1])
+    message = message_of(lambda: load_weights(tmp_path, wanted))
+    assert "1 of 3 shards is not there: `model-2.safetensors`; with it 10 keys: `layer.20.weight`, " in message
+    assert message.endswith("`layer.29.weight`")
+    save_file({key: values[key] for key in list(values)[15:30]}, tmp_path / names[2])
+    message = message_of(lambda: load_weights(tmp_path, wanted))
+    assert "3 keys in model-1.safetensors that the file does not hold" in message
+    assert message.endswith(": `layer.17.weight`, `layer.18.weight`, `layer.19.weight`")
+    save_file({key: values[key] for key in list(values)[10:20]}, tmp_path / names[1])
+    message = message_of(lambda: load_weights(tmp_path, wanted))
+    assert "model-2.safetensors holds 5 keys that the index does not have there: `layer.15.weight`" in message
+    save_file({key: values[key] for key in list(values)[20:30]}, tmp_path / names[2])
+    same(load_weights(tmp_path, wanted), values)
+
+
 def test_a_key_in_two_shards_is_refused(tmp_path: Path) -> None:
     values = arrays(SMALL)
     where = write_shards(tmp_path, values)
     twice = {"fc.weight": values["fc.weight"], "scale": values["scale"]}
     save_file(twice, tmp_path / where["fc.weight"])
-    with pytest.raises(WeightsError, match=f"{where['fc.weight']} holds `scale`, which the index does not say"):
+    with pytest.raises(
+        WeightsError, match=f"{where['fc.weight']} holds 1 key that the index does not have there: `scale`$"
+    ):
         load_weights(tmp_path, SMALL)
     os.remove(tmp_path / "model.safetensors.index.json")
     with pytest.raises(WeightsError, match=f"`scale` stands in {where['fc.weight']} and in {where['scale']}"):

@@ -225,7 +225,7 @@ def test_t5(tmp_path: Path, gated: bool, change: Change) -> None:
     net = randomize(net)
     path = save_state(change(net.state_dict()), tmp_path / "w.safetensors") if gated else publish(net, tmp_path, change)
     ids, target = random_ids(2, 9, below=50), random_ids(2, 5, below=50, seed=1)
-    got = Reference("t5", path, v1_1=gated, **T5)(ids=ids, target=target)["logits"]
+    got = Reference("t5", path, v1_1=gated, **T5)(source=ids, target=target)["logits"]
     assert error(got, net(input_ids=longs(ids), decoder_input_ids=longs(target)).logits) < ROUNDED
 
 
