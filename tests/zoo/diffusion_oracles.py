@@ -51,7 +51,8 @@ def text_encoder() -> Any:
     """CLIP's text encoder."""
     sizes: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1}
     sizes |= {"num_attention_heads": 2, "vocab_size": len(WORDS) + 2, "max_position_embeddings": CONTEXT}
-    return CLIPTextModel(CLIPTextConfig(**sizes, eos_token_id=len(WORDS) + 1, attn_implementation="sdpa"))
+    sizes |= {"bos_token_id": len(WORDS), "eos_token_id": len(WORDS) + 1, "attn_implementation": "sdpa"}
+    return CLIPTextModel(CLIPTextConfig(**sizes))
 
 
 def unet() -> Any:

@@ -75,7 +75,7 @@ TRAINABLE = {
     "seq2seq_luong": 2 * 50_000_000 + 8 * 8_000_000 + 53_000_000,
     "seresnet152": 66_821_848,
     "seresnet50": 28_088_024,
-    "stable_diffusion": 123_060_480 + 859_520_964 + 49_490_179 + 20,  # of the autoencoder only the way back
+    "stable_diffusion": 1_066_235_307,
     "stacked_rnn": 22_912,
     "t5": 222_903_552,
     "t5_11b": 11_307_321_344,
