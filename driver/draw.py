@@ -1,4 +1,7 @@
-"""What a network saw, drawn over the picture that it was given: boxes of a detector, classes of a segmentation."""
+"""What a network saw, drawn over the picture that it was given: boxes of a detector, classes of a segmentation.
+
+And the picture that it made, if it makes one.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,28 @@ from .inputs import PICTURES, framed_picture
 
 BOXES = ("boxes", "scores", "classes", "count")
 """The outputs of a detector: corners in pixels, left, top, right, bottom."""
+MADE = "image"
+"""The output that is a picture [N, 1 or 3, height, width], from 0 to 1, or from -1 to 1."""
 OPACITY = 0.5
 
 
 def draw(fields: Iterable[Field], given: Mapping[str, str], outputs: Mapping[str, np.ndarray], path: Path) -> str:
-    """Write the picture among the inputs with what the outputs say of it, as PNG; returns what was drawn.
+    """Write what the outputs say as PNG; returns what was drawn.
 
-    Draws ``boxes`` (with ``scores``, ``classes``, ``count``), or the likeliest class of each pixel of an output
+    That is the picture among the inputs under ``boxes`` (with ``scores``, ``classes``, ``count``); the output
+    ``image``, a
+    batch in a row; or the picture among the inputs under the likeliest class of each pixel of an output
     [1, classes, height, width], class 0 left clear. Raises InputError, OutputError.
     """
-    field = next((each for each in fields if Path(given.get(each.name, "")).suffix.lower() in PICTURES), None)
-    if field is None:
-        raise InputError("--draw needs a picture among the inputs: --input image=photo.png")
-    picture = framed_picture(Path(given[field.name]), field).convert("RGB")
     if all(name in outputs for name in BOXES):
+        picture = _given(fields, given)
         drawn = _boxes(picture, outputs)
         what = f"{drawn} boxes"
+    elif MADE in outputs and outputs[MADE].ndim == 4 and outputs[MADE].shape[1] in (1, 3):
+        picture, drawn = _made(outputs[MADE]), len(outputs[MADE])
+        what = f"{drawn} pictures" if drawn > 1 else "the picture"
     else:
+        picture = _given(fields, given)
         scores = [array for array in outputs.values() if array.ndim == 4 and array.shape[1] > 1]
         if not scores:
             raise InputError(f"--draw finds neither {', '.join(BOXES)} nor scores [1, classes, height, width]")
@@ -40,6 +48,22 @@ def draw(fields: Iterable[Field], given: Mapping[str, str], outputs: Mapping[str
         what = f"{drawn} classes"
     write_file(path, lambda file: picture.save(file, "PNG"))
     return what
+
+
+def _given(fields: Iterable[Field], given: Mapping[str, str]) -> Image.Image:
+    field = next((each for each in fields if Path(given.get(each.name, "")).suffix.lower() in PICTURES), None)
+    if field is None:
+        raise InputError("--draw needs a picture among the inputs: --input image=photo.png")
+    return framed_picture(Path(given[field.name]), field).convert("RGB")
+
+
+def _made(batch: np.ndarray) -> Image.Image:
+    wide = batch.astype(np.float32)
+    if not wide.size or not np.isfinite(wide).all():
+        raise InputError(f"--draw: {MADE} {list(batch.shape)} has no pixels, or some that are not finite")
+    unit = (wide + 1) / 2 if wide.min() < 0 else wide
+    row = np.concatenate(list(np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)), axis=2)
+    return Image.fromarray(row[0] if len(row) == 1 else row.transpose(1, 2, 0))
 
 
 def _colour(number: int) -> tuple[int, int, int]:

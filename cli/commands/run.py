@@ -69,7 +69,9 @@ def run(
     picture: Annotated[
         Path | None,
         typer.Option(
-            "--draw", metavar="FILE", help="Draw boxes or classes over the picture that was given: a .png file."
+            "--draw",
+            metavar="FILE.png",
+            help="Draw boxes or classes over the picture that was given, or the picture that was made.",
         ),
     ] = None,
     tokenizer: Annotated[
@@ -89,6 +91,8 @@ def run(
     """
     typed, wanted = pairs(inputs, "--input"), sizes(dim)
     if file is not None:
+        if file.suffix.lower() == ".png":
+            raise UsageError(f"-o writes arrays to a .npz file; --draw {file} writes a picture")
         check_output(file, ".npz")
     if picture is not None:
         check_output(picture, ".png")

@@ -1,4 +1,4 @@
-"""Boxes and classes drawn over a picture: pixels where they belong, and refusals."""
+"""Boxes and classes drawn over a picture, pictures that were made: pixels where they belong, and refusals."""
 
 from __future__ import annotations
 
@@ -33,6 +33,15 @@ graph:
   - {name: inner, value: "image[:, :, 2:-2, 2:-2]"}
   - {op: concat, name: logits, in: [0.5 - inner, inner - 0.5], axis: 1}
 outputs: {logits: logits}
+"""
+MAKER = """\
+netwright: 1
+name: maker
+inputs:
+  x: {type: 'float[N, 1, 2, 2]', from: {random: {distribution: normal}}}
+graph:
+  - {name: image, value: x + 0}
+outputs: {image: image}
 """
 
 
@@ -75,3 +84,31 @@ def test_refusals(cli: Cli, tmp_path: Path, spec: Path, photo: Path) -> None:
     message = cli("run", "zoo:lenet5", "-i", f"image={photo}", "--draw", tmp_path / "out.png").refused()
     assert "neither boxes, scores, classes, count nor scores [1, classes, height, width]" in message
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "pixels"),
+    [
+        ("[[[[0, 0.2], [1, 2]]]]", [[0, 51], [255, 255]]),
+        ("[[[[-1, 0.2], [1, 0]]]]", [[0, 153], [255, 128]]),
+        ("[[[[0, 0], [1, 0]]], [[[0, 0], [0, 1]]]]", [[0, 0, 0, 0], [255, 0, 0, 255]]),
+    ],
+)
+def test_a_picture_that_was_made(cli: Cli, tmp_path: Path, given: str, pixels: list[list[int]]) -> None:
+    """From 0 to 1, from -1 to 1, and two in a row."""
+    spec = tmp_path / "maker.yaml"
+    spec.write_text(MAKER)
+    said = cli("run", spec, "-i", f"x={given}", "--draw", tmp_path / "out.png").fine()
+    assert ("2 pictures" if len(pixels[0]) > 2 else "the picture") in said
+    assert np.asarray(Image.open(tmp_path / "out.png")).tolist() == pixels
+
+
+def test_what_is_no_picture(cli: Cli, tmp_path: Path) -> None:
+    spec = tmp_path / "maker.yaml"
+    spec.write_text(MAKER)
+    given = tmp_path / "x.npy"
+    np.save(given, np.full((1, 1, 2, 2), np.nan, np.float32))
+    refused = cli("run", spec, "-i", f"x={given}", "--draw", tmp_path / "out.png").refused()
+    assert "some that are not finite" in refused
+    refused = cli("run", spec, "-o", tmp_path / "out.png").refused()
+    assert f"--draw {tmp_path / 'out.png'} writes a picture" in refused.replace("\n", "")
