@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from netwright.backends.executable import InputError
+from netwright.compiler.summary import summarize
 from netwright.driver.files import write_file
-from netwright.driver.memory import check_memory, gibibytes, physical_memory
+from netwright.driver.memory import gibibytes, physical_memory
 from netwright.driver.model import load
 from netwright.driver.processes import THREAD_VARIABLES
 from netwright.driver.verify import worst_error
@@ -108,11 +108,12 @@ def measured(case: FullSize, options: argparse.Namespace, old: Data) -> Data:
 
 def _too_large(case: FullSize) -> str:
     """Why a model cannot run here, by calculation; or nothing."""
-    try:
-        check_memory(load(f"zoo:{case.name}", **case.args).program, case.sizes)
-    except InputError:
-        return f"{gibibytes(case.parameters * FLOAT)} of weights in float32"
-    return ""
+    found = summarize(load(f"zoo:{case.name}", **case.args).program, case.sizes)
+    values = next(entry.activation_bytes for entry in found.entries if entry.name == "main")
+    room = physical_memory()
+    if room is None or found.parameter_bytes + values < room:
+        return ""
+    return f"{gibibytes(found.parameter_bytes)} of weights, {gibibytes(values)} of values"
 
 
 def _steps(case: FullSize, target: str, folder: Path, options: argparse.Namespace) -> Data:
