@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import shutil
 import tempfile
+import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,10 +42,12 @@ class Executable:
         verify_weights: bool = False,
         owns_folder: bool = False,
         report: Report | None = None,
+        elsewhere: bool = False,
     ) -> None:
         """Open the bundle in ``folder``. With ``owns_folder`` it is removed when the executable goes away.
 
-        ``report`` hears of what takes long, as the tuning of kernels in a first call.
+        ``report`` hears of what takes long, as the tuning of kernels in a first call. With ``elsewhere`` the bundle may
+        be meant for another machine: its device is looked for at the first call, and it can be saved without.
         """
         loaded = bundle.read(folder, verify_weights=verify_weights)
         backend = registry.get(loaded.manifest["target"])
@@ -59,7 +62,9 @@ class Executable:
             self.signature = signature.from_json(loaded.manifest["signature"])
         except (KeyError, signature.SignatureError) as error:
             raise bundle.BundleError(f"{folder}: the manifest's signature cannot be read: {error}") from error
-        self.runtime: Runtime = backend.load(replace(loaded, report=report))
+        self._load = lambda: backend.load(replace(loaded, report=report))
+        self._runtime: Runtime | None = None if elsewhere else self._load()
+        self._loading = threading.Lock()
         self._states: dict[str, Any] = {}
         self._state_sizes: dict[str, int] = {}
         self._bound: dict[Any, Mapping[str, int]] = {}
@@ -68,6 +73,14 @@ class Executable:
 
     def __repr__(self) -> str:
         return f"<{self.manifest.get('name', 'program')} for {self.target}, entries: {', '.join(self.entries)}>"
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs the bundle. Raises `BackendError` if this machine has no such device."""
+        with self._loading:
+            if self._runtime is None:
+                self._runtime = self._load()
+            return self._runtime
 
     @property
     def target(self) -> str:
@@ -117,6 +130,25 @@ class Executable:
     def states(self) -> dict[str, np.ndarray]:
         """Copies of the current values of the states used so far."""
         return {name: self.runtime.array(value) for name, value in self._states.items()}
+
+    def set_states(self, values: Mapping[str, np.ndarray]) -> None:
+        """Set states by name; their sizes settle those of the symbols that they have.
+
+        Raises `InputError` for a name, dtype or shape that the program does not have.
+        """
+        arrays = {}
+        for name, value in values.items():
+            if name not in self.signature.states:
+                raise InputError(f"there is no state {name!r}{_near(name, tuple(self.signature.states))}")
+            type, _ = self.signature.states[name]
+            array = np.array(value)
+            sizes = all(
+                not isinstance(size, int) or size == given for size, given in zip(type.shape, array.shape, strict=False)
+            )
+            if array.dtype != type.dtype.numpy or array.ndim != type.rank or not sizes:
+                raise InputError(f"the state {name} is {type}, not {array.dtype}{list(array.shape)}")
+            arrays[name] = array
+        self._states.update(arrays)
 
     def save(self, folder: str | Path) -> None:
         """Copy the bundle to ``folder`` (written aside, then renamed). Raises `BundleError`."""

@@ -35,6 +35,13 @@ _TAIL = (-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573
 SEED, STEP = np.array(42), np.array(7)
 
 
+def need_key(what: str, seed: TensorType, step: TensorType) -> None:
+    """Raises `OpError` unless both are int64 scalars."""
+    for word, type in (("seed", seed), ("step", step)):
+        if type != TensorType(DType.INT64, ()):
+            raise OpError(f"{what}: the {word} is int64[], not {type}")
+
+
 class _Drawn(Composite):
     """Base: a pure function of seed, step and place."""
 
@@ -44,9 +51,7 @@ class _Drawn(Composite):
 
     def need_key(self, seed: TensorType, step: TensorType) -> None:
         """Raises `OpError` unless both are int64 scalars."""
-        for word, type in (("seed", seed), ("step", step)):
-            if type != TensorType(DType.INT64, ()):
-                raise OpError(f"{self.name}: the {word} is int64[], not {type}")
+        need_key(self.name, seed, step)
 
 
 class _Filled(_Drawn):
@@ -209,30 +214,49 @@ class Categorical(_Drawn):
 
 
 class Dropout(Composite):
-    """x as it is: what dropout does outside of training, where it would zero a share ``rate`` and scale the rest."""
+    """x with a share ``rate`` of its elements, drawn by ``seed`` and ``step``, set to 0, the others over 1 - rate.
+
+    Without a seed it is x as it is, which is the mean: what dropout does when nothing is learned.
+    """
 
     name = "dropout"
     family: ClassVar[str] = "random"
-    access: ClassVar[tuple[Access, ...]] = (Access.SAME,)
+    operands = ("x", "seed?", "step?")
+    access: ClassVar[tuple[Access, ...]] = (Access.SAME, Access.BROADCAST, Access.BROADCAST)
     source = "Srivastava et al. (2014), Dropout: A Simple Way to Prevent Neural Networks from Overfitting"
+    numerics = "the same elements on every target"
     rate: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
-    def infer(self, shapes: Shapes, x: TensorType) -> TensorType:
+    def infer(self, shapes: Shapes, x: TensorType, seed: TensorType | None, step: TensorType | None) -> TensorType:
         need_float("dropout", x)
+        if (seed is None) != (step is None):
+            raise OpError("dropout: the seed and the step are given together")
+        if seed is not None and step is not None:
+            need_key("dropout", seed, step)
         return x
 
-    def decompose(self, build: Builder, x: Tensor) -> Tensor:
-        return x
+    def decompose(self, build: Builder, x: Tensor, seed: Tensor | None, step: Tensor | None) -> Tensor:
+        if seed is None or step is None or self.rate == 0:
+            return x
+        kept = uniform(seed, step, x.shape, 0, 1) >= self.rate
+        return fn.where(kept, x / (1 - self.rate), x.like(0))
 
     @classmethod
     def samples(cls) -> list[Sample]:
-        return [Sample(cls(rate=0.7), (normal(3, 4),), exact=True)]
+        return [
+            Sample(cls(rate=0.7), (normal(3, 4),), "nothing is learned", exact=True),
+            Sample(cls(rate=0.3), (normal(20, 30), SEED, STEP), "drawn"),
+            Sample(cls(), (normal(5, 7, dtype="float16"), SEED, STEP), "float16"),
+            Sample(cls(rate=0), (normal(4), SEED, STEP), "nothing goes", exact=True),
+        ]
 
     @classmethod
     def error_samples(cls) -> list[ErrorSample]:
         return [
             ErrorSample(lambda: cls(rate=1), types("float32[3]"), "less than 1"),
-            ErrorSample(cls, types("int64[3]"), "takes float"),
+            ErrorSample(cls, types("int64[3]", None, None), "takes float"),
+            ErrorSample(cls, types("float32[3]", "int64[]", None), "given together"),
+            ErrorSample(cls, types("float32[3]", "int32[]", "int64[]"), "the seed is"),
         ]
 
 

@@ -64,7 +64,8 @@ def join(prefix: str, path: str) -> str:
 class Body:
     """A builder with the inputs and parameters that were asked for so far.
 
-    ``expanded`` counts the nodes inside the functions that it calls.
+    ``expanded`` counts the nodes inside the functions that it calls. ``updates`` are the next values of parameters
+    that a training graph sets by itself: running statistics.
     """
 
     shapes: Shapes
@@ -72,6 +73,7 @@ class Body:
     inputs: list[Value] = field(default_factory=list)
     parameters: dict[Key, Value] = field(default_factory=dict)
     owned: list[Owned] = field(default_factory=list)
+    updates: dict[Key, Tensor] = field(default_factory=dict)
     expanded: int = 0
 
     def __post_init__(self) -> None:
@@ -82,6 +84,10 @@ class Body:
         value = Value(type)
         self.inputs.append(value)
         return Tensor(self.build, value)
+
+    def current(self, key: Key, type: TensorType) -> Tensor:
+        """The parameter as the nodes so far leave it."""
+        return self.updates[key] if key in self.updates else self.parameter(key, type)
 
     def parameter(self, key: Key, type: TensorType) -> Tensor:
         """The parameter as a tensor of this body."""
@@ -98,7 +104,8 @@ class Body:
 class Function:
     """A finished body: how to call it, and what its result looks like.
 
-    ``template`` is the result with the number of the graph output in place of each tensor, wrapped in `Slot`.
+    ``template`` is the result with the number of the graph output in place of each tensor, wrapped in `Slot`; behind
+    them come the next values of ``updates``.
     """
 
     name: str
@@ -107,6 +114,7 @@ class Function:
     owned: tuple[Owned, ...]
     template: Any
     nodes: int
+    updates: tuple[Key, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,9 +210,11 @@ def emit_call(body: Body, callee: Callee, function: Function, values: Mapping[st
         raise error_at(span, f"`{name}` takes or gives more than {MOST_VALUES} tensors", limit="values")
     known = function.graph.inputs[len(operands) :]
     for key, value in zip(function.parameters, known, strict=True):
-        operands.append(body.parameter(key.under(base), value.type))
+        operands.append(body.current(key.under(base), value.type))
     types = tuple(value.type for value in function.graph.outputs)
     results = apply(body.build, Call(function=function.name, types=types), operands) if types else []
+    updated = results[len(results) - len(function.updates) :]
+    body.updates |= {key.under(base): tensor for key, tensor in zip(function.updates, updated, strict=True)}
     return _from_template(function.template, results)
 
 
@@ -335,9 +337,9 @@ def finish(body: Body, name: str, result: Value, *, prune: bool = False) -> Func
     template = map_leaves(result, slot)
     if prune:
         _prune(body, tensors)
-    graph = body.graph([tensor.value for tensor in tensors])
+    graph = body.graph([tensor.value for tensor in (*tensors, *body.updates.values())])
     nodes = len(graph.nodes) + body.expanded
-    return Function(name, graph, tuple(body.parameters), tuple(body.owned), template, nodes)
+    return Function(name, graph, tuple(body.parameters), tuple(body.owned), template, nodes, tuple(body.updates))
 
 
 def _prune(body: Body, tensors: list[Tensor]) -> None:
@@ -348,5 +350,7 @@ def _prune(body: Body, tensors: list[Tensor]) -> None:
             needed.update(node.inputs)
             kept.append(node)
     body.build.nodes = kept[::-1]
+    made = {value for node in kept for value in node.outputs}
+    body.updates = {key: tensor for key, tensor in body.updates.items() if tensor.value in made}
     body.parameters = {key: value for key, value in body.parameters.items() if value in needed}
     body.owned = [owned for owned in body.owned if owned.key in body.parameters]

@@ -76,9 +76,13 @@ class EntryBuilder:
     def build(self) -> Entry:
         """The finished entry. Raises SpecError, Poisoned."""
         scope = self.open()
+        return self.finish(scope, *self._split(scope, run_module(scope, self.module)))
+
+    def finish(
+        self, scope: Scope, names: list[str], values: list[Value], updates: list[str], updated: list[Value]
+    ) -> Entry:
+        """The entry that gives these outputs, by name, and sets these states."""
         program, body = self.context.program, scope.body
-        outputs = run_module(scope, self.module)
-        names, values, updates, updated = self._split(scope, outputs)
         for owned in body.owned:
             program.own(owned.under(ROOT, (self.name,)))
         nodes = tuple(body.build.nodes)

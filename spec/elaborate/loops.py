@@ -202,6 +202,10 @@ class _Loop:
         region.place(self.span, self.label)
         value = call(region, self.callee, {**constants, **carried, **rows}, self.span, self.label, self.run)
         region.place(self.span, self.label)
+        if body.updates:
+            path = next(iter(body.updates)).path
+            message = f"the running statistics `{path}` cannot be learned inside a scan"
+            raise error_at(self.span, message, "normalize the layer instead: op layer_norm")
         fields = dict({next(iter(carried), "value"): value} if outputs is None else value)
         for name in fields.keys() - carried.keys():
             fields[name] = as_tensors(body.build, fields[name], self.scope.compute)

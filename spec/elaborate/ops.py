@@ -10,7 +10,7 @@ from typing import Any
 from ...compiler.ir import DType, Loc, Op, OpError, Parameter, Shape, TensorType
 from ...compiler.ir.dims import decide
 from ...compiler.ir.types import check_size
-from ...compiler.ops.tensor import Tensor, number
+from ...compiler.ops.tensor import Tensor
 from ..diagnostics import error_at, suggest
 from ..layers.base import Layer
 from ..source import Span
@@ -18,6 +18,9 @@ from .application import MISSING, apply_op, as_tensor, line_up, operand_names
 from .body import Key, Owned, join
 from .scope import Scope
 from .values import Named, Value, map_leaves
+
+SEED, DRAWS = Key("random/seed", absolute=True), Key("random/step", absolute=True)
+"""The seed of a training run, and the number of the step: what a training graph draws by."""
 
 PATH = re.compile(r"[\w/:-]+(\.[\w/:-]+)*", re.ASCII)
 
@@ -70,7 +73,7 @@ def run_op(
         names = [*op.operands, *(f"{name}?" for name in op.owned)] if isinstance(op, Layer) else list(op.operands)
         values = operands if positional else _by_name(site, op.name, names, operands)
         if scope.context.program.training and not isinstance(op, Layer):
-            values = _with_random_counter(scope, names, values)
+            values = _with_random_counter(scope, [name for name, _ in operand_names(names)], values)
         before = None
         if dtype is not None:
             values, before = _cast_in(values, dtype)
@@ -93,12 +96,16 @@ def _float_dtype(span: Span, word: str) -> DType:
 
 def _with_random_counter(scope: Scope, names: list[str], values: list[Value]) -> list[Value]:
     """In a training graph the seed and the counter of random numbers may be left out; training has its own."""
-    given = dict(zip(names, values, strict=False))
-    missing = [name for name in ("seed", "step") if name in names and given.get(name, MISSING) is MISSING]
-    if not missing or len(values) > len(names):
+    if "seed" not in names or "step" not in names or len(values) > len(names):
         return values
-    zero = number(scope.body.build, 0, DType.INT64)
-    return [zero if name in missing else given.get(name, MISSING) for name in names]
+    given = dict(zip(names, values, strict=False))
+    own = {"seed": SEED, "step": DRAWS}
+    if any(given.get(name, MISSING) is not MISSING for name in own):
+        return values
+    return [
+        scope.body.parameter(own[name], TensorType(DType.INT64, ())) if name in own else given.get(name, MISSING)
+        for name in names
+    ]
 
 
 def checked_path(text: str, span: Span) -> str:
@@ -162,7 +169,14 @@ def _run_layer(
             raise error_at(site.span, f"`{layer.name}` has no parameter `{name}` to place", hint)
     # Other nodes see the parameters in the dtype that everything has.
     inside = {name: t.cast(compute) if compute and t.dtype.is_float else t for name, t in parameters.items()}
-    return Named(layer.lower(build, *tensors, **inside), parameters)
+    if not scope.context.program.training:
+        return Named(layer.lower(build, *tensors, **inside), parameters)
+    value, updates = layer.train(build, *tensors, **inside)
+    for name, tensor in updates.items():
+        if name in site.used:
+            key, type = site.used[name]
+            scope.body.updates[key] = tensor.cast(type.dtype)
+    return Named(value, parameters)
 
 
 def _may_be(shape: Shape, wanted: Shape) -> bool:
@@ -194,4 +208,4 @@ def own_parameter(
     loc = Loc(scope.context.file, span.start_line, span.start_column, key.path)
     parameter = Parameter(key.path, type, init, trainable, loc)
     scope.body.owned.append(Owned(key, owner, parameter, (span,)))
-    return scope.body.parameter(key, type)
+    return scope.body.current(key, type)

@@ -27,7 +27,7 @@ from .values import POISON, Poisoned, describe
 
 
 @dataclass(frozen=True, slots=True)
-class _Graph:
+class Nodes:
     """The further nodes of training, or of a player; what they name are the names of the main graph."""
 
     graph: Iterable[Any]
@@ -115,7 +115,7 @@ class _Training:
             scope.names.update({} if name in scope.statics else {name: POISON})
         if section.graph:
             with _reported(self.program):
-                run_graph(scope, _Graph(section.graph))
+                run_graph(scope, Nodes(section.graph))
         if section.loss is not None:
             with _reported(self.program):
                 _check_scalar(scope, section.loss, "the loss")

@@ -49,6 +49,10 @@ class Layer(BaseModel):
         """The layer's value. ``parameters`` holds every parameter of `parameters`, whoever owns it."""
         raise NotImplementedError(f"{type(self).__name__} declares no lowering")
 
+    def train(self, build: Builder, *operands: Tensor | None, **parameters: Tensor) -> tuple[Any, Mapping[str, Tensor]]:
+        """As `lower`, while the model learns; also the next values of parameters that are no result of a gradient."""
+        return self.lower(build, *operands, **parameters), {}
+
     def check(
         self, build: Builder, operands: Sequence[Tensor | None], parameters: Mapping[str, Tensor]
     ) -> Sequence[ParameterSpec]:

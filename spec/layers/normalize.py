@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from ...compiler.ir import Builder, OpError
 from ...compiler.ir.init import Ones, Zeros
+from ...compiler.ops.batch_statistics import NormalizeBatchTraining
 from ...compiler.ops.normalize import NormalizeBatch, NormalizeGroup, NormalizeLayer, NormalizeRms
 from ...compiler.ops.tensor import Tensor, apply
 from .base import Layer, ParameterSpec, only
@@ -36,7 +37,10 @@ def channels_of(layer: str, x: Tensor) -> int:
 
 
 class BatchNorm(Layer):
-    """``(x - mean) / sqrt(variance + eps) * weight + bias`` per channel (axis 1), by the running statistics."""
+    """``(x - mean) / sqrt(variance + eps) * weight + bias`` per channel (axis 1), by the running statistics.
+
+    While the model learns, by those of the batch, towards which the running ones move.
+    """
 
     name = "batch_norm"
     operands = ("x",)
@@ -64,6 +68,15 @@ class BatchNorm(Layer):
         mean, variance = parameters["running_mean"], parameters["running_var"]
         result: Tensor = apply(build, NormalizeBatch(eps=self.eps), only(operands), weight, bias, mean, variance)
         return result
+
+    def train(self, build: Builder, *operands: Tensor | None, **parameters: Tensor) -> tuple[Any, Mapping[str, Tensor]]:
+        """By the statistics of the batch, which move the running ones."""
+        self.check(build, operands, parameters)
+        weight, bias = parameters.get("weight"), parameters.get("bias")
+        mean, variance = parameters["running_mean"], parameters["running_var"]
+        op = NormalizeBatchTraining(eps=self.eps, momentum=self.momentum)
+        y, mean, variance = apply(build, op, only(operands), weight, bias, mean, variance)
+        return y, {"running_mean": mean, "running_var": variance}
 
 
 class LayerNorm(Layer):

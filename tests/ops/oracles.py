@@ -155,6 +155,12 @@ def _batch_norm(op: Any, x: Any, scale: Any, shift: Any, mean: Any, variance: An
     return tf.batch_norm(x, mean, variance, scale, shift, training=False, eps=op.eps)
 
 
+def _batch_statistics(op: Any, x: Any, scale: Any, shift: Any, mean: Any, variance: Any) -> Any:
+    mean, variance = mean.clone(), variance.clone()
+    y = tf.batch_norm(x, mean, variance, scale, shift, training=True, momentum=op.momentum, eps=op.eps)
+    return y, mean, variance
+
+
 def _attention(op: Any, q: Any, k: Any, v: Any, start: Any = None, mask: Any = None, bias: Any = None) -> torch.Tensor:
     shared = op.kv_heads or op.heads
     q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x, heads in ((q, op.heads), (k, shared), (v, shared)))
@@ -194,6 +200,7 @@ ORACLES |= {
     "normalize_rms": _torch(lambda op, x, w: tf.rms_norm(x, x.shape[op.axis :], w, op.eps)),
     "normalize_group": _torch(lambda op, x, w, b: tf.group_norm(x, op.groups, w, b, op.eps)),
     "normalize_batch": _torch(_batch_norm),
+    "normalize_batch_training": _torch(_batch_statistics),
     "local_response_norm": _torch(lambda op, x: tf.local_response_norm(x, op.size, op.alpha, op.beta, op.k)),
     "attention": _torch(_attention),
     "rotary": _rotary,
@@ -281,12 +288,19 @@ def _classes(op: Any, logits: np.ndarray, seed: np.ndarray, step: np.ndarray) ->
     return np.asarray(drawn, np.int64)
 
 
+def _dropped(op: Any, x: np.ndarray, seed: np.ndarray | None = None, step: np.ndarray | None = None) -> np.ndarray:
+    if seed is None or step is None:
+        return x
+    drawn = jax.random.uniform(_key(seed, step), x.shape)
+    return np.where(np.asarray(drawn) >= op.rate, x / (1 - op.rate), 0)
+
+
 ORACLES |= {
     "random_uniform": _uniforms,
     "random_normal": _normals,
     "bernoulli": _coins,
     "categorical": _classes,
-    "dropout": lambda op, x: x,
+    "dropout": _dropped,
 }
 
 # ---- losses
