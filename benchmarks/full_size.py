@@ -14,10 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from netwright.compiler.summary import summarize
 from netwright.driver.files import write_file
 from netwright.driver.memory import gibibytes, physical_memory
-from netwright.driver.model import load
 from netwright.driver.processes import THREAD_VARIABLES
 from netwright.driver.verify import worst_error
 
@@ -43,7 +41,7 @@ def main() -> None:
     path = RESULTS / f"full-size-{machine.name()}.json"
     data: Data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"cases": {}}
     data["machine"] = machine.facts()
-    chosen = [case for case in cases() if not options.models or case.name in options.models]
+    chosen = list(cases(options.models))
     unknown = set(options.models) - {case.name for case in chosen}
     if unknown:
         sys.exit(f"no model of the zoo with weights of its own is called {min(unknown)!r}")
@@ -108,7 +106,7 @@ def measured(case: FullSize, options: argparse.Namespace, old: Data) -> Data:
 
 def _too_large(case: FullSize) -> str:
     """Why a model cannot run here, by calculation; or nothing."""
-    found = summarize(load(f"zoo:{case.name}", **case.args).program, case.sizes)
+    found = case.summary()
     values = next(entry.activation_bytes for entry in found.entries if entry.name == "main")
     room = physical_memory()
     if room is None or found.parameter_bytes + values < room:
