@@ -11,13 +11,30 @@ import pytest
 from netwright.backends.executable import Executable
 from netwright.driver.build import Build, Weights, compile_model
 from netwright.driver.model import load
+from netwright.spec.zoo_index import zoo_names
 
 from .cases import CASES
 from .running import error
+from .test_all import LIBRARIES
 
 TARGETS = ("numpy", "jax", "onnx", "triton")
 CLOSE = 1e-4
 """Relative to the largest value of an output."""
+
+
+LARGE = {"transfer", "stable_diffusion", "gpt3"}
+"""Made of full-size parts, which are here by themselves."""
+PARTS = {"sd_vae_encoder", "sd_vae_decoder"}
+"""Together they are sd_vae."""
+
+
+def test_no_family_is_left_out() -> None:
+    here = {case.model for case in CASES.values()}
+    families: dict[object, set[str]] = {}
+    for name, (entry, *_) in zoo_names().items():
+        families.setdefault(entry.path, set()).add(name)
+    missing = {min(names) for names in families.values() if not names & here}
+    assert missing == LARGE | PARTS | LIBRARIES
 
 
 @cache

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .running import random_floats, randomize
+from .running import random_floats
 from .test_vision_oracles import agree
 
 
@@ -151,25 +151,3 @@ def test_seresnet(tmp_path: Path, early: bool) -> None:
 def test_senet154(tmp_path: Path) -> None:
     net = SENet([1, 2, 1, 1], wide=True)
     agree(tmp_path, "senet154", net, "logits", random_floats(1, 3, 64, 48), depths=[1, 2, 1, 1])
-
-
-def test_average_pooling(tmp_path: Path) -> None:
-    """LeNet-5's own kind of pooling."""
-    net = randomize(
-        nn.Sequential(
-            nn.Conv2d(1, 6, 5),
-            nn.Tanh(),
-            nn.AvgPool2d(2),
-            nn.Conv2d(6, 16, 5),
-            nn.Tanh(),
-            nn.AvgPool2d(2),
-            nn.Flatten(),
-            nn.Linear(400, 120),
-            nn.Tanh(),
-            nn.Linear(120, 84),
-            nn.Tanh(),
-            nn.Linear(84, 10),
-            nn.Softmax(-1),
-        )
-    )
-    agree(tmp_path, "lenet5", net, "probabilities", random_floats(3, 1, 32, 32), pool="avg")

@@ -14,21 +14,11 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, OpenAIGPTConfig, OpenAIGPTLMHeadModel
 
 from .running import EXACT, Reference, error, random_ids, randomize, save, save_state
+from .text_oracles import greedy, longs, of_torch
 
 SDPA: dict[str, Any] = {"attn_implementation": "sdpa"}
 SMALL: dict[str, Any] = {"depth": 2, "width": 24, "heads": 3, "vocabulary": 61, "context": 32, "new_tokens": 7}
 LLAMA: dict[str, Any] = {**SMALL, "heads": 4, "kv_heads": 2, "head_width": 8, "hidden": 40}
-
-
-def longs(array: np.ndarray) -> torch.Tensor:
-    return torch.tensor(array.astype(np.int64))
-
-
-def greedy(step: Any, ids: torch.Tensor, count: int) -> np.ndarray:
-    """The likeliest token again and again, the whole text read anew each time."""
-    for _ in range(count):
-        ids = torch.cat([ids, step(ids)[:, -1].argmax(-1, keepdim=True)], 1)
-    return ids[:, -count:].numpy()
 
 
 @pytest.mark.parametrize("head", [True, False], ids=["with head", "decoder only"])
@@ -41,10 +31,8 @@ def test_gpt1(tmp_path: Path, head: bool) -> None:
     reference = Reference("gpt1", path, stop=60, **SMALL)
     ids = random_ids(2, 11, below=61)
     assert error(reference(ids=ids)["logits"], net(longs(ids)).logits) < EXACT
-    wanted = greedy(lambda text: net(text).logits, longs(ids), 7)
     got = reference("generate", ids=ids, temperature=1.0, seed=0)["tokens"]
-    stopped = np.cumsum(wanted == 60, axis=1) - (wanted == 60) > 0
-    np.testing.assert_array_equal(got, np.where(stopped, 60, wanted))
+    np.testing.assert_array_equal(got, greedy(of_torch(lambda texts: net(texts).logits), ids, 7, stop=60))
 
 
 class Lecture(nn.Module):
@@ -99,7 +87,7 @@ def test_gpt_lecture(tmp_path: Path) -> None:
     ids = random_ids(2, 9, below=41)
     assert error(reference(ids=ids)["logits"], net(longs(ids))) < EXACT
     got = reference("generate", ids=ids, temperature=1.0, seed=0)["tokens"]
-    np.testing.assert_array_equal(got, greedy(net, longs(ids), 6))
+    np.testing.assert_array_equal(got, greedy(of_torch(net), ids, 6))
 
 
 @pytest.mark.parametrize("form", ["plain", "tied and stretched"])
@@ -120,20 +108,8 @@ def test_llama(tmp_path: Path, form: str) -> None:
     ids = random_ids(2, 11, below=61)
     # The angles are float32 there.
     assert error(reference(ids=ids)["logits"], net(longs(ids)).logits) < 1e-6
-    wanted = greedy(lambda text: net(text).logits, longs(ids), 7)
     got = reference("generate", ids=ids, temperature=1.0, seed=0)["tokens"]
-    stopped = np.cumsum(wanted == 60, axis=1) - (wanted == 60) > 0
-    np.testing.assert_array_equal(got, np.where(stopped, 60, wanted))
-
-
-def test_llama_cache() -> None:
-    """Token by token through the cache, as the whole text at once."""
-    reference = Reference("llama", **LLAMA)
-    ids = random_ids(2, 9, below=61)
-    whole = reference(ids=ids)["logits"]
-    assert error(reference("prefill", ids=ids[:, :5])["logits"], whole[:, 4]) < EXACT
-    for at in range(5, 9):
-        assert error(reference("decode", token=ids[:, at])["logits"], whole[:, at]) < EXACT
+    np.testing.assert_array_equal(got, greedy(of_torch(lambda texts: net(texts).logits), ids, 7, stop=60))
 
 
 class Vaswani(nn.Module):
@@ -173,22 +149,5 @@ def test_transformer(tmp_path: Path) -> None:
     wanted = net(longs(ids), longs(target), torch.tensor(~mask))
     assert error(reference(source=ids, target=target, mask=mask)["logits"], wanted) < EXACT
     tokens = reference("generate", source=ids, mask=mask, temperature=1.0, seed=0)["tokens"]
-    begin = torch.ones(2, 1, dtype=torch.int64)
-    chosen = greedy(lambda text: net(longs(ids), text, torch.tensor(~mask)), begin, 8)
-    stopped = np.cumsum(chosen == 2, axis=1) - (chosen == 2) > 0
-    np.testing.assert_array_equal(tokens, np.where(stopped, 2, chosen))
-
-
-@pytest.mark.parametrize("share", [0.5, 0.9])
-def test_nucleus(share: float) -> None:
-    """Only tokens of the smallest set that reaches the share are drawn, and all of them are."""
-    reference = Reference("gpt_lecture", **{**SMALL, "new_tokens": 1, "top_p": share})
-    ids = random_ids(1, 5, below=61)
-    logits = reference(ids=ids)["logits"][0, -1] / 0.7
-    p = np.exp(logits - logits.max())
-    p /= p.sum()
-    order = np.argsort(-p)
-    kept = set(order[: int(np.searchsorted(np.cumsum(p[order]), share) + 1)].tolist())
-    drawn = {int(reference("generate", ids=ids, temperature=0.7, seed=seed)["tokens"][0, 0]) for seed in range(60)}
-    assert drawn <= kept
-    assert len(drawn) > 1
+    answer = of_torch(lambda texts: net(longs(ids), texts, torch.tensor(~mask)))
+    np.testing.assert_array_equal(tokens, greedy(answer, np.ones((2, 1), np.int64), 8, stop=2))

@@ -24,6 +24,7 @@ from netwright.backends.executable import InputError
 
 from .attention_oracles import VisionTransformer
 from .running import EXACT, Reference, error, random_floats, random_ids, randomize, save, save_state
+from .text_oracles import longs
 
 BERT: dict[str, Any] = {"depth": 2, "width": 24, "heads": 3, "hidden": 40, "vocabulary": 99, "context": 32}
 GPT2: dict[str, Any] = {"depth": 3, "width": 24, "heads": 3, "vocabulary": 61, "context": 32, "new_tokens": 9}
@@ -38,10 +39,6 @@ def bert_config(**sizes: int) -> BertConfig:
     names |= {"heads": "num_attention_heads", "hidden": "intermediate_size", "context": "max_position_embeddings"}
     options: dict[str, Any] = {names[key]: size for key, size in sizes.items()}
     return BertConfig(**options, **SDPA)
-
-
-def longs(array: np.ndarray) -> torch.Tensor:
-    return torch.tensor(array.astype(np.int64))
 
 
 @pytest.mark.parametrize("with_heads", [False, True], ids=["encoder", "pre-training"])
@@ -108,31 +105,6 @@ def test_gpt2(tmp_path: Path, head: bool) -> None:
     path = save(net if head else net.transformer, tmp_path / "w.safetensors")
     ids = random_ids(2, 11, below=61)
     assert error(Reference("gpt2", path, **GPT2)(ids=ids)["logits"], net(longs(ids)).logits) < EXACT
-
-
-def test_gpt2_cache() -> None:
-    """Prompt and tokens one by one give what the whole text gives, the second prompt too."""
-    reference = Reference("gpt2", **GPT2)
-    ids = random_ids(2, 12, below=61)
-    whole = reference(ids=ids)["logits"]
-    assert error(reference("prefill", ids=ids[:, :5])["logits"], whole[:, 4]) < EXACT
-    for at in range(5, 8):
-        assert error(reference("decode", token=ids[:, at])["logits"], whole[:, at]) < EXACT
-    assert error(reference("prefill", ids=ids[:, 8:])["logits"], whole[:, 11]) < EXACT
-    assert reference.net.states["at"] == 12
-
-
-@pytest.mark.parametrize(("seed", "stop"), [(3, 34), (4, 29)], ids=["some go on", "all end early"])
-def test_gpt2_generate(tmp_path: Path, seed: int, stop: int) -> None:
-    """Greedy, as transformers generates; a text that has ended is filled with its stop."""
-    net = gpt2(seed)
-    reference = Reference("gpt2", save(net, tmp_path / "w.safetensors"), **{**GPT2, "stop": stop})
-    ids = random_ids(6, 6, below=60)
-    got = reference("generate", ids=ids, temperature=0.7, seed=0)
-    wanted = net.generate(longs(ids), max_new_tokens=9, do_sample=False, eos_token_id=stop, pad_token_id=stop)[:, 6:]
-    assert np.array_equal(got["tokens"][:, : wanted.shape[1]], wanted)
-    assert (got["tokens"][:, wanted.shape[1] :] == stop).all()
-    assert got["count"].tolist() == (wanted != stop).sum(1).tolist()
 
 
 def test_gpt2_full_size_layer(tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ def agree(tmp_path: Path, name: str, net: nn.Module, output: str, image: np.ndar
     assert error(got, net(torch.tensor(image).double())) < EXACT
 
 
-def test_lenet5(tmp_path: Path) -> None:
-    agree(tmp_path, "lenet5", lenet5(), "probabilities", random_floats(3, 1, 32, 32))
+@pytest.mark.parametrize(("pool", "layer"), [("max", nn.MaxPool2d), ("avg", nn.AvgPool2d)])
+def test_lenet5(tmp_path: Path, pool: str, layer: Any) -> None:
+    agree(tmp_path, "lenet5", lenet5(layer), "probabilities", random_floats(3, 1, 32, 32), pool=pool)
 
 
 @pytest.mark.parametrize(

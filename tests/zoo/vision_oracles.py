@@ -18,21 +18,21 @@ def sequence(**layers: nn.Module) -> nn.Sequential:
     return net
 
 
-def lenet5(classes: int = 10) -> nn.Sequential:
-    """LeCun et al. (1998), with tanh and max-pooling."""
+def lenet5(pool: type[nn.MaxPool2d] | type[nn.AvgPool2d] = nn.MaxPool2d) -> nn.Sequential:
+    """LeCun et al. (1998), with tanh, and pooling of either kind."""
     return nn.Sequential(
         nn.Conv2d(1, 6, 5),
         nn.Tanh(),
-        nn.MaxPool2d(2),
+        pool(2),
         nn.Conv2d(6, 16, 5),
         nn.Tanh(),
-        nn.MaxPool2d(2),
+        pool(2),
         nn.Flatten(),
         nn.Linear(400, 120),
         nn.Tanh(),
         nn.Linear(120, 84),
         nn.Tanh(),
-        nn.Linear(84, classes),
+        nn.Linear(84, 10),
         nn.Softmax(-1),
     )
 
