@@ -43,19 +43,29 @@ def _top_k(scope: Scope, node: Node, op: ops.TopK) -> None:
     scope.assign_all(node, text)
 
 
-def _options(op: window.Window) -> str:
+def _windows(scope: Scope, node: Node, op: window.Window, combine: str, start: str) -> None:
+    """Windows combined from ``start`` on.
+
+    What is padded along an axis without windows is padded afterwards: LLVM makes wrong code of small arrays where XLA's
+    loops look for the edge of such an axis too (jaxlib 0.10, on CPUs).
+    """
+    later = [k == 1 and step == 1 for k, step in zip(op.kernel, op.stride, strict=True)]
+    inside = tuple((0, 0) if put_off else sides for put_off, sides in zip(later, op.padding, strict=True))
     dilation = f", window_dilation={op.dilation}" if any(step != 1 for step in op.dilation) else ""
-    return f"{op.kernel}, {op.stride}, {padding_text(op.padding)}{dilation}"
+    options = f"{op.kernel}, {op.stride}, {padding_text(inside)}{dilation}"
+    text = f"lax.reduce_window({scope.use(node.inputs[0])}, {start}, lax.{combine}, {options})"
+    if inside != op.padding:
+        edges = tuple((*(sides if put_off else (0, 0)), 0) for put_off, sides in zip(later, op.padding, strict=True))
+        text = f"lax.pad({text}, {start}, {edges})"
+    scope.assign(node, text)
 
 
 def _window_sum(scope: Scope, node: Node, op: window.WindowSum) -> None:
-    zero = f"{jnp_dtype(node.output.type.dtype)}(0)"
-    scope.assign(node, f"lax.reduce_window({scope.use(node.inputs[0])}, {zero}, lax.add, {_options(op)})")
+    _windows(scope, node, op, "add", f"{jnp_dtype(node.output.type.dtype)}(0)")
 
 
 def _window_max(scope: Scope, node: Node, op: window.WindowMax) -> None:
-    lowest = _lowest(node.output.type.dtype)
-    scope.assign(node, f"lax.reduce_window({scope.use(node.inputs[0])}, {lowest}, lax.max, {_options(op)})")
+    _windows(scope, node, op, "max", _lowest(node.output.type.dtype))
 
 
 def _lowest(dtype: DType) -> str:
