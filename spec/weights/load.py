@@ -153,24 +153,40 @@ def open_sources(
     outer = next((source for source in sources if not source.prefix), None)
     layouts = parse_layouts(outer.layouts) if outer is not None else ()
     inner = [source for source in sources if source.prefix and source.file is not None]
-    if not path.is_dir() or not any((path / str(source.file)).exists() for source in inner):
+    if not path.is_dir() or not inner:
+        return [_open(path, root, "", parameters, layouts)]
+    places = {source.prefix: _place(path, str(source.file)) for source in inner}
+    if not any(place.exists() for place in places.values()):
+        if not any(path.glob("*.safetensors")):
+            names = ", ".join(shown(str(source.file)) for source in inner)
+            raise WeightsError(f"{path}: holds no .safetensors file, and no file of a sub-model: {names}")
         return [_open(path, root, "", parameters, layouts)]
     folder = path if root is None else Path(root)
     shares = _shares(parameters, [source.prefix for source in inner])
     opened: list[Opened] = []
     for source in inner:
-        name = str(source.file)
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
-            raise WeightsError(f"{shown(name)} is no file below {path}")
         share = shares[source.prefix]
         if source.whole is not None:
             share = {**source.whole(), **share}
-        opened.append(_open(path / name, folder, source.prefix, share, parse_layouts(source.layouts)))
+        place = places[source.prefix]
+        if not place.exists() and not place.is_symlink():
+            raise WeightsError(f"{path}: the file of {shown(source.prefix)} is not there: {source.file}")
+        opened.append(_open(place, folder, source.prefix, share, parse_layouts(source.layouts)))
     rest = shares[""]
     if rest:
         opened.append(_open_rest(path, folder, rest, layouts, {str(source.file) for source in inner}))
     return opened
+
+
+def _place(folder: Path, name: str) -> Path:
+    """The file of a sub-model; its folder, if that is its own, where weights have another name or are split."""
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
+        raise WeightsError(f"{shown(name)} is no file below {folder}")
+    file = folder / name
+    if file.exists() or file.is_symlink() or file.parent == folder or not file.parent.is_dir():
+        return file
+    return file.parent if any(item.suffix in (".safetensors", *PICKLED) for item in file.parent.glob("*")) else file
 
 
 def _shares(parameters: Mapping[str, Parameter], prefixes: Sequence[str]) -> dict[str, dict[str, Parameter]]:
