@@ -22,9 +22,12 @@ from ..compiler.passes.context import Context, LayoutCosts, Policy
 from ..compiler.passes.inline import InlineError
 from ..compiler.passes.legalize import LegalizeError
 from ..compiler.passes.shard import ShardError
+from ..spec.weights.errors import WeightsError
 from ..spec.weights.load import load_weights
+from ..spec.weights.mismatch import MismatchError
 from ..version import VERSION
 from .collector import paused
+from .likeness import likeness, told
 from .model import Model
 
 _FEWEST_ROLLED = 2
@@ -58,7 +61,10 @@ class Weights:
             return self.values
         if self.path is None:
             return random_parameters(program, self.seed, everywhere=self.everywhere)
-        return load_weights(Path(self.path), program.parameters, model.lowered.sources)
+        try:
+            return load_weights(Path(self.path), program.parameters, model.lowered.sources)
+        except MismatchError as mistake:
+            raise WeightsError(told(str(mistake), likeness(mistake.entries, model))) from None
 
     def kept(self, model: Model) -> Weights:
         """The same parameters, in memory unless they are very large. Raises `WeightsError`."""
@@ -192,11 +198,15 @@ def write_bundle(model: Model, folder: Path, build: Build, weights: Weights) -> 
 
 
 def compile_model(model: Model, build: Build, weights: Weights) -> Executable:
-    """Compile and open: an executable whose bundle lives as long as it does."""
+    """Compile and open: an executable whose bundle lives as long as it does.
+
+    A device of this machine is looked for now, one that is named at the first call.
+    """
     folder = temporary_folder()
     try:
         write_bundle(model, folder, build, weights)
-        return Executable(folder, owns_folder=True, report=build.options.report)
+        elsewhere = build.options.device is not None
+        return Executable(folder, owns_folder=True, report=build.options.report, elsewhere=elsewhere)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

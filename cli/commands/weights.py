@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ...driver.likeness import likeness, told
+from ...driver.model import Model
 from ...spec.weights import FileReport, match_report, open_tensors
-from ...spec.weights.errors import shape_text
+from ...spec.weights.errors import one_line, shape_text
+from ...spec.weights.layouts import Rule
+from ...spec.weights.plan import static_shape
+from ...spec.weights.tensors import Entry
 from ..app import SETTINGS, epilog
-from ..console import cell, count, fail, progress, say, say_json, show, table
+from ..console import bytes_text, cell, count, fail, progress, say, say_json, show, table
 from ..models import open_model
 from ..options import DtypeOption, JsonOption, SetOption, UsageError, WithOption
 
@@ -24,43 +32,74 @@ AllOption = Annotated[bool, typer.Option("--all", help="Show every line.")]
 
 
 def inspect(file: FileArgument, everything: AllOption = False, json: JsonOption = False) -> None:
-    """List the tensors of a file: key, dtype and shape."""
+    """List the tensors of a file: key, dtype and shape; how many there are, and of what size."""
     _check(file)
     entries = list(open_tensors(file).entries.values())
     if json:
-        say_json([{"key": entry.key, "dtype": entry.stored, "shape": list(entry.shape)} for entry in entries])
+        say_json(_contents(file, entries))
         return
     shown = table("key", "dtype", "shape")
     for entry in entries if everything else entries[:_MOST_ROWS]:
-        shown.add_row(*(cell(text) for text in (entry.key, entry.stored, shape_text(entry.shape))))
+        shown.add_row(*(cell(text) for text in (one_line(entry.key), entry.stored, shape_text(entry.shape))))
     show(shown)
     _more(len(entries), everything)
-    elements = sum(math.prod(entry.shape) for entry in entries)
-    say(f"{file}: {len(entries):,} tensors, {elements:,} elements", style="bold")
+    totals = _contents(file, entries)
+    files = len({entry.file for entry in entries})
+    spread = f" in {files} files" if files > 1 else ""
+    size = f"{totals['elements']:,} elements, {bytes_text(totals['bytes'])}"
+    say(f"{file}: {len(entries):,} tensors{spread}, {size}", style="bold")
+    say(", ".join(f"{dtype}: {many:,}" for dtype, many in totals["dtypes"].items()))
+
+
+def _contents(file: Path, entries: Sequence[Entry]) -> dict[str, Any]:
+    return {
+        "file": str(file),
+        "tensors": [
+            {
+                "key": entry.key,
+                "dtype": entry.stored,
+                "shape": list(entry.shape),
+                "bytes": entry.bytes,
+                "file": entry.file.name,
+            }
+            for entry in entries
+        ],
+        "elements": sum(math.prod(entry.shape) for entry in entries),
+        "bytes": sum(entry.bytes for entry in entries),
+        "dtypes": dict(Counter(entry.stored for entry in entries).most_common()),
+    }
 
 
 def map_(
     file: FileArgument,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="A spec file, or zoo:NAME.")],
+    named: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A spec file, or zoo:NAME.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="MODEL", help="The same, as an option.", show_default=False)
+    ] = None,
     everything: AllOption = False,
     knobs: SetOption = None,
     given: WithOption = None,
     dtype: DtypeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show which key becomes which parameter of a model, or why the file does not fit.
+    """Show which key becomes which parameter of a model by which rule, or why the file does not fit.
 
     Exit code 1 if it does not fit.
     """
+    if (named is None) == (model is None):
+        raise UsageError("say once which model: netwright weights map FILE --model zoo:NAME")
     _check(file)
-    loaded = open_model(model, knobs, given, dtype)
+    loaded = open_model(str(model or named), knobs, given, dtype)
     with progress(f"reading {file}"):
         reports = match_report(file, loaded.program.parameters, loaded.lowered.sources)
+        hints = [_hint(report, loaded) for report in reports]
     if json:
-        say_json([_data(report) for report in reports])
+        say_json([_data(report, hint) for report, hint in zip(reports, hints, strict=True)])
     else:
-        for report in reports:
-            _show(report, everything)
+        for report, hint in zip(reports, hints, strict=True):
+            _show(report, hint, everything)
     if any(report.chosen is None for report in reports):
         raise typer.Exit(1)
 
@@ -75,6 +114,40 @@ def _more(total: int, everything: bool) -> None:
         say(f"... and {total - _MOST_ROWS:,} more (--all)", style="dim")
 
 
+def _hint(report: FileReport, model: Model) -> str | None:
+    """Whose file it looks like, if it is another model's."""
+    return likeness({entry.key: entry for entry in report.entries}, model) if report.mismatch else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What becomes of one key. ``wrong`` says why it cannot be used."""
+
+    entry: Entry
+    parameter: str | None
+    rule: Rule | None
+    ignored: bool
+    wrong: str | None
+
+
+def _lines(report: FileReport) -> Iterator[_Line]:
+    plan = report.nearest
+    if plan is None:
+        return
+    shapes: dict[str, str] = {}
+    for one in plan.misshapen:
+        given = "pieces that cannot be joined" if one.given is None else shape_text(one.given)
+        shapes |= dict.fromkeys(one.assembly.keys, f"gives {given}, the parameter is {shape_text(one.wanted)}")
+    for entry in report.entries:
+        path, rule = plan.targets.get(entry.key), plan.rules.get(entry.key)
+        wrong = shapes.get(entry.key)
+        if entry.key in plan.surplus:
+            wrong = "no such parameter"
+        elif path in plan.incomplete:
+            wrong = "other pieces are missing"
+        yield _Line(entry, path, rule, path is None, wrong)
+
+
 def _mapping(report: FileReport) -> dict[str, list[str]]:
     if report.chosen is None:
         return {}
@@ -84,31 +157,58 @@ def _mapping(report: FileReport) -> dict[str, list[str]]:
     }
 
 
-def _data(report: FileReport) -> dict[str, Any]:
+def _data(report: FileReport, hint: str | None) -> dict[str, Any]:
+    plan = report.nearest
     return {
         "file": str(report.path),
         "prefix": report.prefix,
+        "fits": report.chosen is not None,
         "layout": report.chosen.layout if report.chosen else None,
+        "nearest": plan.layout if plan else None,
         "problem": report.problem,
+        "hint": hint.removeprefix("  hint: ") if hint else None,
         "parameters": _mapping(report),
+        "keys": [
+            {
+                "key": line.entry.key,
+                "dtype": line.entry.stored,
+                "shape": list(line.entry.shape),
+                "parameter": line.parameter,
+                "rule": None if line.rule is None else str(line.rule),
+                "ignored": line.ignored,
+                "wrong": line.wrong,
+            }
+            for line in _lines(report)
+        ],
+        "missing": [
+            {"parameter": path, "shape": list(static_shape(report.parameters[path]))}
+            for path in (*(plan.missing if plan else ()), *(plan.incomplete if plan else ()))
+        ],
     }
 
 
-def _show(report: FileReport, everything: bool) -> None:
+def _show(report: FileReport, hint: str | None, everything: bool) -> None:
+    lines = list(_lines(report))
+    if report.chosen is not None or everything:
+        shown = table("key", "parameter", "rule")
+        for line in lines if everything else lines[:_MOST_ROWS]:
+            style = "red" if line.wrong else "dim" if line.ignored else ""
+            by = "" if line.rule is None else line.rule.words(line.entry.key)
+            words = (one_line(line.entry.key), line.parameter or "ignored", line.wrong or by)
+            shown.add_row(*(cell(text, style) for text in words))
+        show(shown)
+        _more(len(lines), everything)
     if report.chosen is None:
-        fail(report.problem or f"{report.path} does not fit")
+        good = sum(line.wrong is None for line in lines)
+        fail(told(report.problem or f"{report.path} does not fit", hint))
+        if lines and not everything:
+            say(f"{good:,} of {len(lines):,} keys have their place; --all shows each", style="dim")
         return
-    mapping = list(_mapping(report).items())
-    shown = table("parameter", "keys")
-    for path, keys in mapping if everything else mapping[:_MOST_ROWS]:
-        shown.add_row(cell(path), cell(" + ".join(keys)))
-    show(shown)
-    _more(len(mapping), everything)
     below = f" below {report.prefix}" if report.prefix else ""
-    say(
-        f"{report.path} fits by the layout {report.chosen.layout}: {count(len(mapping))} parameters{below}",
-        style="bold",
-    )
+    ignored = sum(line.ignored for line in lines)
+    beside = f", {ignored:,} {'key' if ignored == 1 else 'keys'} ignored" if ignored else ""
+    parameters = f"{count(len(report.parameters))} parameters{below}"
+    say(f"{report.path} fits by the layout {report.chosen.layout}: {parameters}{beside}", style="bold")
 
 
 app = typer.Typer(

@@ -14,9 +14,15 @@ class WeightsError(ValueError):
 
 def shown(text: str) -> str:
     """A name from a file as one printable line between backticks; long ones are cut."""
+    return f"`{one_line(text)}`"
+
+
+def one_line(text: str) -> str:
+    """A name from a file as one printable line; long ones are cut."""
     cut = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
-    plain = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in cut)
-    return f"`{plain}`"
+    if cut.isprintable():
+        return cut
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in cut)
 
 
 def listed(names: Collection[str], most: int = 10) -> str:

@@ -50,6 +50,15 @@ class Rule:
         template = None if to is None else Template.parse(str(to), wildcards)
         return cls(patterns, template, transpose, concat, ignore)
 
+    def words(self, key: str) -> str:
+        """What the rule does with a key, in a few words."""
+        found = self.match(key)
+        position = 0 if found is None else found[0]
+        done = [self.sources[position].text]
+        done += ["transposed"] if self.transpose else []
+        done += [f"piece {position + 1} of {len(self.sources)}"] if len(self.sources) > 1 else []
+        return ", ".join(done)
+
     def __str__(self) -> str:
         """As specs write it."""
         sources = [pattern.text for pattern in self.sources]

@@ -44,7 +44,10 @@ def explain_mismatch(
         len(plan.missing),
     )
     lines += _section(
-        "surplus", "key", [_surplus(key, plan, entries) for key in list(plan.surplus)[:MOST_SHOWN]], len(plan.surplus)
+        "surplus",
+        "key",
+        [_surplus(key, plan, parameters, entries) for key in list(plan.surplus)[:MOST_SHOWN]],
+        len(plan.surplus),
     )
     lines += _section(
         "incomplete",
@@ -85,10 +88,10 @@ def _missing(path: str, parameters: Mapping[str, Parameter], free: Sequence[str]
     return f"{shown(path)} {shape_text(shape)}{hint}"
 
 
-def _surplus(key: str, plan: Plan, entries: Mapping[str, Entry]) -> str:
+def _surplus(key: str, plan: Plan, parameters: Mapping[str, Parameter], entries: Mapping[str, Entry]) -> str:
     path = plan.surplus[key]
     to = "" if path == key else f" goes to {shown(path)}, which "
-    near = nearest(path, plan.missing)
+    near = nearest(path, [name for name in plan.missing if static_shape(parameters[name]) == entries[key].shape])
     said = f"{to}is no parameter" if to else " is no parameter"
     hint = f"; did you mean {shown(near)}?" if near else ""
     return f"{shown(key)} {shape_text(entries[key].shape)}{said}{hint}"

@@ -44,6 +44,8 @@ _BITS = {
     **{"F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8},
 }
 
+_FIELDS = {"dtype", "shape", "data_offsets"}
+
 
 class SafetensorsFile:
     """One file. The header is read and checked at once, tensors are mapped when asked for."""
@@ -75,21 +77,23 @@ class SafetensorsFile:
         return array if array.flags.aligned else array.copy()
 
     def _entry(self, key: str, value: Any) -> Entry:
-        where = f"{self.path}: {shown(key)} in the header"
-        if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
-            raise WeightsError(f"{where} must have dtype, shape and data_offsets")
+        if not isinstance(value, dict) or value.keys() != _FIELDS:
+            raise self._refusal(key, "must have dtype, shape and data_offsets")
         stored, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
         if not isinstance(stored, str) or stored not in _BITS:
-            raise WeightsError(f"{where} has no known dtype: {shown(str(stored))}")
+            raise self._refusal(key, f"has no known dtype: {shown(str(stored))}")
         if not _counts(shape) or len(shape) > MOST_AXES:
-            raise WeightsError(f"{where} has no list of sizes as shape")
+            raise self._refusal(key, "has no list of sizes as shape")
         if not _counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-            raise WeightsError(f"{where} has no data_offsets [begin, end]")
+            raise self._refusal(key, "has no data_offsets [begin, end]")
         begin, end = offsets
         if 8 * (end - begin) != math.prod(shape) * _BITS[stored]:
-            raise WeightsError(f"{where}: {stored}{shape_text(tuple(shape))} does not take {end - begin} bytes")
+            raise self._refusal(key, f"is {stored}{shape_text(tuple(shape))}, which does not take {end - begin} bytes")
         self._offsets[key] = (begin, end)
         return Entry(key, tuple(shape), _OURS.get(stored), stored, self.path, end - begin)
+
+    def _refusal(self, key: str, reason: str) -> WeightsError:
+        return WeightsError(f"{self.path}: {shown(key)} in the header {reason}")
 
     def _check_layout(self) -> None:
         """Tensors must lie end to end and fill the file: no overlaps, no holes, nothing behind."""

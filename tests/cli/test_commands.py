@@ -201,14 +201,25 @@ def test_schema_accepts_the_spec(cli: Cli, spec: Path, tmp_path: Path) -> None:
 def test_weights_inspect_and_map(cli: Cli, spec: Path, file: Path, tmp_path: Path) -> None:
     out = cli("weights", "inspect", file).fine()
     assert "a.weight" in out and "[4, 5]" in out and f"4 tensors, {PARAMETERS} elements" in out
-    assert {entry["key"]: entry["shape"] for entry in cli("weights", "inspect", file, "--json").json} == {
+    found = cli("weights", "inspect", file, "--json").json
+    assert {entry["key"]: entry["shape"] for entry in found["tensors"]} == {
         name: list(array.shape) for name, array in weights().items()
     }
+    assert (found["elements"], found["bytes"], found["dtypes"]) == (PARAMETERS, 4 * PARAMETERS, {"F32": 4})
     assert "4 parameters" in cli("weights", "map", file, "--model", spec).fine()
     (report,) = cli("weights", "map", file, "--model", spec, "--json").json
     assert report["parameters"] == {name: [name] for name in weights()} and report["problem"] is None
-    wrong = cli("weights", "map", file, "--model", spec, "--set", "classes=4")
+    assert report["fits"] and {line["key"]: line["parameter"] for line in report["keys"]} == {n: n for n in weights()}
+    wrong = cli("weights", "map", "--set", "classes=4", file, spec)
     assert wrong.code == 1 and "b.weight" in wrong.err and "[4, 4]" in wrong.err
+    assert "2 of 4 keys have their place" in wrong.out
+    wrong = cli("weights", "map", file, spec, "--set", "classes=4", "--json")
+    (report,) = wrong.json
+    assert wrong.code == 1 and not report["fits"] and "misshapen: 2" in report["problem"]
+    assert {line["key"]: line["wrong"] for line in report["keys"] if line["wrong"]} == {
+        "b.weight": "gives [3, 4], the parameter is [4, 4]",
+        "b.bias": "gives [3], the parameter is [4]",
+    }
 
 
 def test_zoo(cli: Cli) -> None:
