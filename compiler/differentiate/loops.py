@@ -73,7 +73,8 @@ def _differentiated(sweep: Sweep, op: Scan) -> _Body:
         *(region.inputs[op.constants + k] for k in behind),
         *(region.inputs[kept + k] for k in rows),
     ]
-    count = len(inner.nodes)
+    # Sums of gradients that one value gets stand behind the region's own nodes already.
+    count = len(region.nodes)
     found = iter([None if tensor is None else tensor.value for tensor in sweep.pullback(inner, seeds, wrt)])
     of_constants = {k: value for k in constants if (value := next(found)) is not None}
     before = {k: next(found) for k in behind}

@@ -8,7 +8,6 @@ from typing import Literal as OneOf
 from ..ir.program import Parameter, Program
 from .optimizers import Optimizer
 
-
 Penalty = OneOf["l1", "l2", "max_norm"]
 PENALTIES: tuple[Penalty, ...] = ("l1", "l2", "max_norm")
 
@@ -72,6 +71,7 @@ class Stop:
     """End when ``monitor`` has not become better for ``patience`` epochs; ``restore_best`` goes back to its best."""
 
     monitor: str
+    better: OneOf["lower", "higher"] = "lower"
     patience: int = 1
     restore_best: bool = True
 

@@ -14,6 +14,7 @@ from ..ir.program import Entry, Program, State
 from ..ir.types import DType, TensorType
 from ..passes.context import Context
 from ..passes.inline import inline
+from .draws import numbered
 from .plan import Learner, TrainingPlan
 from .step import DRAWS, RATE, SEED, build_step
 
@@ -41,7 +42,9 @@ def training_program(plan: TrainingPlan) -> Program:
         state |= memory
         entries[learner.entry] = _stateful(entry, state, [*memory], updates)
     if plan.evaluation is not None:
-        entries["evaluate"] = _stateful(inline(plan.evaluation, Context()).entries["evaluate"], state, (), {})
+        entries["evaluate"] = _stateful(
+            _numbered(inline(plan.evaluation, Context()).entries["evaluate"]), state, (), {}
+        )
     used = {name for entry in entries.values() for name in (*entry.states, *entry.updates)}
     kept = {path: parameter for path, parameter in parameters.items() if path not in state}
     state = {name: one for name, one in state.items() if name in used}
@@ -55,6 +58,12 @@ def _check(learner: Learner) -> None:
     if not learner.learned and not learner.sets:
         who = f"the player {learner.name}" if learner.name else "the model"
         raise TrainingError(f"{who} has no parameters to learn")
+
+
+def _numbered(entry: Entry) -> Entry:
+    """The entry with its draws numbered."""
+    values = dict(zip(entry.params, entry.graph.inputs[len(entry.inputs) :], strict=True))
+    return replace(entry, graph=numbered(entry.graph, values[DRAWS])) if DRAWS in values else entry
 
 
 def _stateful(entry: Entry, state: Mapping[str, State], memory: Collection[str], updates: Mapping[str, Value]) -> Entry:

@@ -9,13 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...compiler.ir import DType, Program, Value
-from ...compiler.ir import symbol as make_symbol
 from ...compiler.ops.source import Cast
 from ...compiler.ops.tensor import Tensor
 from ...compiler.training.optimizers import Optimizer, optimizer
 from ...compiler.training.plan import PENALTIES, Learner, Regularizer, Schedule, Stop, TrainingPlan, entry_name
 from ..diagnostics import Collector, error_at
-from ..formula.ast import names as names_in
 from ..load import LoadedDocument
 from ..model.formulas import Formula, StaticFormula
 from ..weights.matching import PathPattern
@@ -23,12 +21,10 @@ from .context import ProgramBuilder
 from .entries import ROOT, EntryBuilder
 from .fields import read_value
 from .initial import first_values
-from .instance import instantiate
-from .nodes import run_graph, run_module
+from .nodes import run_graph
 from .program import Request, elaborate
 from .scope import Scope
-from .symbols import dims_of
-from .training import Nodes
+from .training import Nodes, open_training
 
 
 def training_plan(loaded: LoadedDocument, request: Request) -> TrainingPlan:
@@ -101,7 +97,9 @@ class _Settings:
         if declared is None:
             return None
         patience, restore = self.number(declared.patience, 1), self.number(declared.restore_best, True)
-        return Stop(str(declared.monitor), patience, restore)
+        monitor = str(declared.monitor)
+        lower = declared.better == "lower" or (declared.better is None and monitor == "loss")
+        return Stop(monitor, "lower" if lower else "higher", patience, restore)
 
 
 def _matching(paths: Iterable[str], patterns: Iterable[Any] | None) -> tuple[str, ...]:
@@ -125,17 +123,10 @@ class _Reader:
 
     def open(self, name: str, training: bool) -> tuple[ProgramBuilder, EntryBuilder, Scope]:
         """The main graph and the nodes of `training`, in the scope of an entry. Raises SpecError."""
-        builder = ProgramBuilder(Collector(), self.compute, self.storage, self.keep, training=training)
-        at = self.section.span
-        context = instantiate(builder, self.loaded, ROOT, self.request.args, None, at, self.request.variant)
-        entry = EntryBuilder(context, name, self.loaded.document, self.request.given, {}, self.request.dims)
-        scope = entry.open()
-        run_module(scope, self.loaded.document)
-        for declaration in (self.section.inputs or {}).values():
-            for one in (n.id for dim in dims_of(declaration.type) for n in names_in(dim.expr) if n.id[0].isupper()):
-                scope.symbols.setdefault(one, make_symbol(one))
-        entry.add_inputs(scope, self.section.inputs or {}, builder.collector)
-        scope = replace(scope, module=self.section)
+        builder = ProgramBuilder(Collector(), self.compute, self.storage, self.keep, training, draws=True)
+        request = self.request
+        variant, given, dims = request.variant, request.given, request.dims
+        entry, scope = open_training(builder, self.loaded, request.args, variant, given, name, dims)
         self.add(scope, self.section)
         builder.collector.raise_any()
         return builder, entry, scope

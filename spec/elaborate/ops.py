@@ -72,8 +72,8 @@ def run_op(
     with scope.errors_at(site.span):
         names = [*op.operands, *(f"{name}?" for name in op.owned)] if isinstance(op, Layer) else list(op.operands)
         values = operands if positional else _by_name(site, op.name, names, operands)
-        if scope.context.program.training and not isinstance(op, Layer):
-            values = _with_random_counter(scope, [name for name, _ in operand_names(names)], values)
+        if not isinstance(op, Layer):
+            values = _with_random_counter(scope, operand_names(names), values)
         before = None
         if dtype is not None:
             values, before = _cast_in(values, dtype)
@@ -94,17 +94,21 @@ def _float_dtype(span: Span, word: str) -> DType:
     return DType(word)
 
 
-def _with_random_counter(scope: Scope, names: list[str], values: list[Value]) -> list[Value]:
-    """In a training graph the seed and the counter of random numbers may be left out; training has its own."""
-    if "seed" not in names or "step" not in names or len(values) > len(names):
+def _with_random_counter(scope: Scope, operands: list[tuple[str, str]], values: list[Value]) -> list[Value]:
+    """In a training graph the seed and the counter of random numbers may be left out; training has its own.
+
+    What draws only if it has a seed (dropout) draws while something is learned.
+    """
+    program, own = scope.context.program, {"seed": SEED, "step": DRAWS}
+    marks = dict(operands)
+    if not program.draws or not own.keys() <= marks.keys() or (marks["seed"] == "?" and not program.training):
         return values
-    given = dict(zip(names, values, strict=False))
-    own = {"seed": SEED, "step": DRAWS}
-    if any(given.get(name, MISSING) is not MISSING for name in own):
+    given = dict(zip(marks, values, strict=False))
+    if len(values) > len(marks) or any(given.get(name, MISSING) is not MISSING for name in own):
         return values
     return [
         scope.body.parameter(own[name], TensorType(DType.INT64, ())) if name in own else given.get(name, MISSING)
-        for name in names
+        for name in marks
     ]
 
 

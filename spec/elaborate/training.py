@@ -14,6 +14,7 @@ from ...compiler.ir.dims import decide
 from ...compiler.ops.tensor import Tensor
 from ..diagnostics import SpecError, error_at, suggest
 from ..formula.ast import names as names_in
+from ..load import LoadedDocument
 from ..model.formulas import Formula, StaticFormula, StaticValue
 from ..weights.matching import PathPattern
 from .context import Context, ProgramBuilder
@@ -45,26 +46,48 @@ def check_training(
     training = loaded.document.training
     if training is None:
         return
-    scratch = ProgramBuilder(
-        program.collector,
-        program.compute,
-        program.storage,
-        program.keep,
-        training=True,
-        unknown=program.unknown,
-        checked=program.checked,
-        models=program.models,
-    )
-    with _reported(scratch):
-        inner = instantiate(scratch, loaded, ROOT, args, None, training.span, variant)
-        entry = EntryBuilder(inner, "train_step", loaded.document, given, {})
-        scope = entry.open()
-        run_module(scope, loaded.document)
-        for declaration in (training.inputs or {}).values():
-            for name in (n.id for dim in dims_of(declaration.type) for n in names_in(dim.expr) if n.id[0].isupper()):
-                scope.symbols.setdefault(name, make_symbol(name))
-        entry.add_inputs(scope, training.inputs or {}, scratch.collector)
-        _Training(scratch, replace(scope, module=training)).check(training)
+    for learning in (True, False):
+        if not learning and program.collector:
+            # What a second look would tell is told.
+            break
+        scratch = ProgramBuilder(
+            program.collector,
+            program.compute,
+            program.storage,
+            program.keep,
+            training=learning,
+            draws=True,
+            unknown=program.unknown,
+            checked=program.checked,
+            models=program.models,
+        )
+        with _reported(scratch):
+            name = "train_step" if learning else "evaluate"
+            found = _Training(scratch, open_training(scratch, loaded, args, variant, given, name)[1])
+            found.check(training) if learning else found.learning(found.scope, training)
+
+
+def open_training(
+    program: ProgramBuilder,
+    loaded: LoadedDocument,
+    args: Mapping[str, StaticValue],
+    variant: str | None,
+    given: frozenset[str],
+    name: str,
+    dims: Mapping[str, int] | None = None,
+) -> tuple[EntryBuilder, Scope]:
+    """The main graph and the inputs of training in an entry; its scope is where training begins. Raises SpecError."""
+    training = loaded.document.training
+    assert training is not None, "the document says how it learns"
+    context = instantiate(program, loaded, ROOT, args, None, training.span, variant)
+    entry = EntryBuilder(context, name, loaded.document, given, {}, dims or {})
+    scope = entry.open()
+    run_module(scope, loaded.document)
+    for declaration in (training.inputs or {}).values():
+        for symbol in (n.id for dim in dims_of(declaration.type) for n in names_in(dim.expr) if n.id[0].isupper()):
+            scope.symbols.setdefault(symbol, make_symbol(symbol))
+    entry.add_inputs(scope, training.inputs or {}, program.collector)
+    return entry, replace(scope, module=training)
 
 
 @contextmanager

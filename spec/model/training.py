@@ -157,14 +157,26 @@ class Exponential(Model):
     warmup: StaticFormula | None = None
 
 
-Schedule: TypeAlias = Cosine | Linear | Step | Exponential
+class Inverse(Model):
+    """`start` over 1 + `factor` times the epochs that have passed."""
+
+    what = "the schedule inverse"
+
+    kind: Annotated[Literal["inverse"], Choice()]
+    start: StaticFormula
+    factor: StaticFormula
+    warmup: StaticFormula | None = None
+
+
+Schedule: TypeAlias = Cosine | Linear | Step | Exponential | Inverse
 ScheduleField: TypeAlias = Annotated[
     Annotated[Cosine, Tag("cosine")]
     | Annotated[Linear, Tag("linear")]
     | Annotated[Step, Tag("step")]
-    | Annotated[Exponential, Tag("exponential")],
+    | Annotated[Exponential, Tag("exponential")]
+    | Annotated[Inverse, Tag("inverse")],
     Discriminator(kind_word),
-    Kinds("a schedule", "cosine", "linear", "step", "exponential"),
+    Kinds("a schedule", "cosine", "linear", "step", "exponential", "inverse"),
 ]
 RateField: TypeAlias = Annotated[
     Annotated[StaticFormula, Tag("scalar")] | Annotated[ScheduleField, Tag("mapping")],
@@ -192,11 +204,12 @@ class Regularizer(Model):
 
 
 class Stop(Model):
-    """When to end before all epochs are done."""
+    """When to end before all epochs are done. A loss is better when it is lower, a metric when it is higher."""
 
     what = "`stop`"
 
     monitor: Name
+    better: Annotated[Literal["lower", "higher"], Choice()] | None = None
     patience: StaticFormula | None = None
     restore_best: StaticFormula | None = None
 

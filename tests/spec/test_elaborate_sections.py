@@ -233,7 +233,7 @@ def test_the_main_graph_of_training() -> None:
       - {op: linear, name: aux, when: training, in: x, features: 2}
     outputs: {y: y}
     training:
-      loss: reduce_mean(aux ** 2) + reduce_mean(y)
+      loss: (reduce_mean(aux ** 2) if training else 0) + reduce_mean(y)
       optimizer: {kind: sgd}
       freeze: [aux.*]
     """)
