@@ -1,12 +1,14 @@
-"""Every installed target on real pictures: compiled, run in a process of its own, compared with the reference."""
+"""Every installed target on pictures and a text: compiled, run in a process of its own, checked by the reference."""
 
 from __future__ import annotations
 
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +16,10 @@ from ..backends import registry, signature
 from ..backends.api import BackendError
 from .build import Build, Weights, compile_model, write_bundle
 from .export import write_onnx
-from .inputs import read_picture
+from .inputs import read_inputs
 from .model import load
 from .processes import Contender, ContenderError
+from .text import Tokenizers
 from .verify import tolerance_of, worst_error
 
 EXPORTED = "onnxruntime"
@@ -27,10 +30,23 @@ TURN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A model of the zoo, and the picture that it sees."""
+    """A model of the zoo, and the inputs of an entry as a person types them: a picture's file, a text."""
 
     model: str
-    picture: Path
+    inputs: Mapping[str, str]
+    entry: str = "main"
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+    def missing(self) -> str:
+        """Why it cannot be visited here; empty if it can."""
+        inputs = load(f"zoo:{self.model}", **self.args).program.entries[self.entry].inputs
+        if _reads_texts() or not any("text" in (port.source or {}) for port in inputs):
+            return ""
+        return "the package tokenizers reads texts: pip install 'netwright[text]'"
+
+
+def _reads_texts() -> bool:
+    return find_spec("tokenizers") is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +99,13 @@ def tour(stops: Sequence[Stop], names: Sequence[str], tell: Callable[[str], None
 
 
 def _visit(stop: Stop, names: Sequence[str], tell: Callable[[str], None]) -> Iterator[Row]:
-    model = load(f"zoo:{stop.model}")
-    promised = signature.from_json(signature.to_json(model.program)).entries["main"]
-    (field,) = promised.inputs
-    inputs = {field.name: read_picture(stop.picture, field)}
+    model = load(f"zoo:{stop.model}", **stop.args)
+    promised = signature.from_json(signature.to_json(model.program)).entries[stop.entry]
+    read = read_inputs(promised, stop.inputs, 0, tokenizers=Tokenizers([model.loaded.path.parent]))
+    inputs = {port.name: read[port.name] for port in promised.inputs}
     weights = Weights(seed=0).kept(model)
     tell(f"{stop.model}: the reference in float64")
-    wanted = compile_model(model, Build("reference"), weights)(**inputs)
+    wanted = compile_model(model, Build("reference"), weights).run(stop.entry, **inputs)
     tolerance = tolerance_of(model)
     for name in (*names, EXPORTED):
         with tempfile.TemporaryDirectory(prefix="netwright-tour-") as temporary:
@@ -100,12 +116,12 @@ def _visit(stop: Stop, names: Sequence[str], tell: Callable[[str], None]) -> Ite
                     tell(f"{stop.model}: export to ONNX, run in onnxruntime")
                     files.mkdir()
                     subject = files / "model.onnx"
-                    write_onnx(model, subject, weights, None, "main")
-                    contender = Contender("onnxruntime", str(subject), folder, inputs)
+                    write_onnx(model, subject, weights, None, stop.entry)
+                    contender = Contender("onnxruntime", str(subject), folder, inputs, stop.entry)
                 else:
                     tell(f"{stop.model}: compile for {name}, run")
                     write_bundle(model, files, Build(name), weights)
-                    contender = Contender("bundle", str(files), folder, inputs)
+                    contender = Contender("bundle", str(files), folder, inputs, stop.entry)
                 with contender:
                     yield _measure(stop.model, name, contender, wanted, tolerance, files)
             except (BackendError, ContenderError) as error:

@@ -7,9 +7,12 @@ import pytest
 from netwright.backends import registry
 from netwright.backends.onnx import OnnxBackend
 from netwright.cli.commands import tour
+from netwright.driver import tour as driven
 from netwright.driver.tour import targets
 
 from .conftest import Cli
+
+STOPS = tour.STOPS
 
 
 @pytest.fixture
@@ -54,4 +57,24 @@ def test_a_target_that_fails_is_a_row(cli: Cli, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_pictures_are_there() -> None:
-    assert [(stop.model, stop.picture.is_file()) for stop in tour.STOPS] == [("lenet5", True), ("resnet50", True)]
+    assert tour.DIGIT.is_file() and tour.PHOTOGRAPH.is_file()
+
+
+@pytest.mark.usefixtures("short")
+def test_a_text_goes_on_letter_by_letter(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same letters on every target: the loop, the cache and the draws are in the graph."""
+    monkeypatch.setattr(tour, "STOPS", STOPS[-1:])
+    rows = cli("tour", "--json").json
+    installed = [target.name for target in targets() if not target.missing]
+    assert [(row["model"], row["target"]) for row in rows] == [
+        ("gpt_lecture", target) for target in (*installed, "onnxruntime")
+    ]
+    assert all(row["agrees"] and row["max_relative_error"] == 0 for row in rows)
+
+
+@pytest.mark.usefixtures("short")
+def test_without_tokenizers_the_text_is_left_out(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tour, "STOPS", (STOPS[0], STOPS[-1]))
+    monkeypatch.setattr(driven, "_reads_texts", lambda: False)
+    monkeypatch.setattr(tour, "tour", lambda stops, names, tell: iter(()))
+    assert "gpt_lecture is left out: the package tokenizers reads texts" in cli("tour").fine()
