@@ -21,7 +21,8 @@ def summary_of(model: Model, sizes: Mapping[str, int], depth: int | None = None)
     """The summary of a model.
 
     ``sizes`` set symbols; the others are those that the spec calls usual, else those of the pictures that it asks for,
-    else the least that is allowed (1). Parts are by the first ``depth`` names; by default by as few as give `FEWEST_PARTS` parts.
+    else the least that is allowed (1). Parts are by the first ``depth`` names; by default by as few as give
+    `FEWEST_PARTS` parts.
     Raises SpecError, and InputError for a size of an unknown symbol or out of range.
     """
     entries = signature.from_json(signature.to_json(model.program)).entries

@@ -43,7 +43,8 @@ def summary(
     """Count layers, parameters, operations and memory.
 
     No weight is allocated. Dimensions that are not set are the usual ones of the spec, or those of the pictures that it
-    asks for, else 1.
+    asks for, else 1. A MAC is a multiply-accumulate of a convolution or a product, two flops; the values of a part are
+    all that it computes, those of the whole what lives at one time.
     With --device each part has its roofline: the longer of its work and its traffic with memory, kernel by kernel, at
     the best that the device does. Kernels are those of --target, else of a target that fuses all that may be fused.
     """
@@ -88,16 +89,19 @@ def summary(
 def _show(entry: EntrySummary, several: bool) -> None:
     if several:
         say(f"entry {entry.name}", style="bold")
-    shown = table("part", "op", "result", "parameters", "MACs", right=("parameters", "MACs"))
+    numbers = ["parameters", "buffers", "MACs", "flops", "values"]
+    if not any(group.buffers for group in entry.groups):
+        numbers.remove("buffers")
+    shown = table("part", "op", "result", *numbers, right=tuple(numbers))
     for group in entry.groups[:_MOST_ROWS]:
-        own = group.parameters + group.buffers
-        shown.add_row(
-            cell(group.label),
-            cell(group.op),
-            cell(group.output),
-            count(own) if own else "",
-            scaled(group.macs) if group.macs else "",
-        )
+        told = {
+            "parameters": count(group.parameters) if group.parameters else "",
+            "buffers": count(group.buffers) if group.buffers else "",
+            "MACs": scaled(group.macs) if group.macs else "",
+            "flops": scaled(group.flops) if group.flops else "",
+            "values": bytes_text(group.result_bytes) if group.result_bytes else "",
+        }
+        shown.add_row(cell(group.label), cell(group.op), cell(group.output), *(told[name] for name in numbers))
     show(shown)
     if len(entry.groups) > _MOST_ROWS:
         say(f"... and {len(entry.groups) - _MOST_ROWS:,} more parts (--json has them all)", style="dim")

@@ -37,20 +37,28 @@ def _list(json: bool) -> None:
     if json:
         say_json([row.as_data() for row in found])
         return
-    shown = table("name", "parameters", "what it is", right=("parameters",))
+    columns = ("parameters", "MACs", "values")
+    shown = table("name", *columns, "what it is", right=columns)
     for family, members in groupby(found, key=lambda row: row.family):
-        shown.add_row(cell(family, "bold cyan"), "", "")
+        shown.add_row(cell(family, "bold cyan"), *[""] * (len(columns) + 1))
         first: ZooRow | None = None
         for row in members:
-            numbers = "library" if row.parameters is None else count(row.parameters)
             words = cell(row.problem.partition("\n")[0] or row.summary)
             if first is not None and row.document == first.document and not row.problem:
                 words = cell(f"as {first.name}", "dim")
             else:
                 first = row
-            shown.add_row(cell(f"  {row.name}"), "" if row.problem else numbers, words)
+            shown.add_row(cell(f"  {row.name}"), *_cells(row), words)
     show(shown)
+    say("MACs are those of main at its usual sizes, values the memory of its results at one time.", style="dim")
     say(f"{total} names. One by itself: netwright zoo NAME; to use it: zoo:NAME", style="dim")
+
+
+def _cells(row: ZooRow) -> tuple[str, str, str]:
+    numbers = row.numbers
+    if numbers is None:
+        return ("" if row.problem else "library", "", "")
+    return count(numbers.parameters), scaled(numbers.macs), bytes_text(numbers.activation_bytes)
 
 
 def _one(model: Model, json: bool) -> None:
@@ -71,6 +79,7 @@ def _one(model: Model, json: bool) -> None:
             {
                 "name": model.name,
                 "summary": str(document.summary or ""),
+                "idea": str(document.idea or ""),
                 "source": [str(source) for source in document.sources],
                 "document": model.loaded.label,
                 "variants": list(model.variants),
@@ -83,14 +92,16 @@ def _one(model: Model, json: bool) -> None:
     say(f"{model.name}: {document.summary}", style="bold")
     for source in document.sources:
         say(f"  {source}", style="dim")
+    if document.idea:
+        say(str(document.idea).strip())
     if document.doc:
         say(str(document.doc).strip())
     say()
     _numbers(model, found.parameters, found.buffers, found.parameter_bytes)
     for entry in found.entries:
-        at = ", ".join(f"{key} = {value}" for key, value in found.sizes.items())
-        memory = bytes_text(entry.activation_bytes)
-        say(f"{entry.name}: {scaled(entry.macs)} MACs, {memory} of values ({at or 'fixed sizes'})")
+        at = ", ".join(f"{key} = {value}" for key, value in entry.sizes.items())
+        work, memory = f"{scaled(entry.macs)} MACs, {scaled(entry.flops)} flops", bytes_text(entry.activation_bytes)
+        say(f"{entry.name}: {work}, {memory} of values ({at or 'fixed sizes'})")
     _signature(model)
     _knobs(model)
     say(f"the spec: {model.loaded.path}", style="dim")
