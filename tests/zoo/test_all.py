@@ -122,6 +122,13 @@ STATISTICS = {
 }
 """Running means and variances, which are not trained."""
 
+ORDER = (
+    "netwright", "name", "summary", "idea", "source", "doc", "include", "args", "let", "variants", "parts", "blocks",
+    "inputs", "dims", "usual", "params", "constants", "graph", "outputs", "state", "entries", "init", "weights",
+    "precision", "sharding", "training",
+)  # fmt: skip
+"""Of the sections of every document."""
+
 SCHEMA = Draft202012Validator(spec_schema())
 DOCUMENTS = sorted(ZOO.rglob("*.yaml"))
 
@@ -164,6 +171,9 @@ def test_document(path) -> None:  # type: ignore[no-untyped-def]
     document = plain(read_tree(text, path.name))
     assert [error.message for error in SCHEMA.iter_errors(document)] == []
     assert document["summary"]
+    assert list(document) == [section for section in ORDER if section in document]
+    sentences = [part for part in document.get("idea", "").split(". ") if part]
+    assert len(sentences) == (2 if "graph" in document else 0), "the idea of a model is told in two sentences"
     assert document.get("name", path.stem)
     assert max(map(len, text.splitlines())) <= 140
     assert text.endswith("\n") and not text.endswith("\n\n")
