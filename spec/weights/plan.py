@@ -82,15 +82,12 @@ def make_plan(layout: RuleLayout, entries: Mapping[str, Entry], parameters: Mapp
     for key in entries:
         at, position, path = _place(layout, key)
         rule = plan.rules[key] = layout.rules[at] if at is not None else None
-        if path is None:
+        if path is None or (path not in parameters and _is_counter(path, parameters)):
             plan.ignored.append(key)
             continue
         plan.targets[key] = path
         if path not in parameters:
-            if _is_counter(path, parameters):
-                plan.ignored.append(key)
-            else:
-                plan.surplus[key] = path
+            plan.surplus[key] = path
         elif rule is not None and len(rule.sources) > 1:
             slots = joins.setdefault((at, path), {})  # type: ignore[arg-type]
             if position in slots:
