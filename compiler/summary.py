@@ -11,9 +11,9 @@ from .ir.graph import Graph, Node, Value
 from .ir.op import Cost, Op
 from .ir.program import Entry, Program
 from .ir.types import TensorType
+from .live import peak, root_values
 from .ops.control import Call, Cond, Scan
 from .passes.frozen import nbytes
-from .passes.lifetimes import peak, root_values
 
 
 @dataclass(slots=True)
@@ -171,7 +171,7 @@ class _Counter:
         total = _Work()
         for part in work.values():
             total.add(part)
-        highest = peak(entry.graph, self.sizes, self.inner, self.passed).estimate
+        highest = peak(entry.graph, self.sizes, self.inner, self.passed)
         return EntrySummary(
             entry.name, total.macs, total.flops, highest, total.nodes, tuple(groups.values()), self.sizes
         )
@@ -223,7 +223,7 @@ class _Counter:
         """The work of a function and its peak memory."""
         if name not in self.functions:
             graph = self.program.functions[name]
-            self.functions[name] = (self.graph(graph), peak(graph, self.sizes, self.inner, self.passed).estimate)
+            self.functions[name] = (self.graph(graph), peak(graph, self.sizes, self.inner, self.passed))
         return self.functions[name]
 
     def inner(self, node: Node) -> int:
@@ -233,7 +233,7 @@ class _Counter:
             passed = self.passed(node)
             made = sum(self.nbytes(value.type) for value in node.outputs if value not in passed)
             return max(0, self.function(node.op.function)[1] - made)
-        return max((peak(region, self.sizes, self.inner, self.passed).estimate for region in node.regions), default=0)
+        return max((peak(region, self.sizes, self.inner, self.passed) for region in node.regions), default=0)
 
     def passed(self, node: Node) -> dict[Value, Value]:
         """The results of a call that are operands handed back."""

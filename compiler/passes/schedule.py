@@ -7,7 +7,7 @@ again among the nodes around the peak. Symbols have their nominal sizes. Each ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 
@@ -219,14 +219,8 @@ class _Ways:
                 gain[rest[old]] -= model.size[old]
         place = {node: at for at, node in enumerate(nodes)}
         ready = [(gain[node], place[node], node) for node in nodes if not waits[node]]
-        heapify(ready)
         order: Order = []
-        done: set[int] = set()
-        while ready:
-            _, _, node = heappop(ready)
-            if node in done:
-                continue
-            done.add(node)
+        for node in _each_once(ready, set()):
             order.append(node)
             for old in model.read[node]:
                 left[old] -= 1
@@ -255,14 +249,9 @@ class _Ways:
             gain[node] += sum(model.size[old] for old in model.read[node] if old not in needed)
         place = {node: at for at, node in enumerate(nodes)}
         ready = [(gain[node], -place[node], node) for node in nodes if not waits[node]]
-        heapify(ready)
         order: Order = []
         done: set[int] = set()
-        while ready:
-            _, _, node = heappop(ready)
-            if node in done:
-                continue
-            done.add(node)
+        for node in _each_once(ready, done):
             order.append(node)
             for old in model.read[node]:
                 if old not in needed:
@@ -280,3 +269,14 @@ class _Ways:
                         heappush(ready, (gain[before], -place[before], before))
         order.reverse()
         return order
+
+
+def _each_once(ready: list[tuple[int, int, int]], done: set[int]) -> Iterator[int]:
+    """The nodes of a heap, least first, to which better entries of the same nodes are added meanwhile. ``done`` are
+    those that were given."""
+    heapify(ready)
+    while ready:
+        node = heappop(ready)[-1]
+        if node not in done:
+            done.add(node)
+            yield node
