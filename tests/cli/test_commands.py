@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +87,49 @@ def test_summary_of_pictures_takes_their_size(cli: Cli) -> None:
     found = cli("summary", "zoo:resnet18", "--json").json
     assert found["sizes"] == {"H": 224, "W": 224, "N": 1}
     assert 1.8e9 < found["macs"] < 1.83e9  # 1.81 G by torchvision's page
+
+
+def test_summary_takes_the_usual_sizes_of_the_spec(cli: Cli) -> None:
+    found = cli("summary", "zoo:bert_base", "--json").json
+    assert found["sizes"] == {"N": 1, "T": 512} and found["macs"] > 48e9
+    found = cli("summary", "zoo:bert_base", "--dim", "T=128", "--dim", "N=2", "--json").json
+    assert found["sizes"] == {"N": 2, "T": 128} and 22.3e9 < found["macs"] < 22.4e9
+    shorter = cli("summary", "zoo:bert_base", "--set", "context=16", "--json").json
+    assert shorter["sizes"]["T"] == 16, "as the range of the text allows"
+    entries = cli("summary", "zoo:gpt2", "--json").json["entries"]
+    assert {entry["name"]: entry["sizes"].get("T") for entry in entries} == {
+        "main": 1024,
+        "prefill": 1024,
+        "decode": None,
+        "generate": 1004,
+    }
+
+
+def test_summary_tells_parts_apart(cli: Cli) -> None:
+    out = cli("summary", "zoo:resnet18").fine()
+    heads = next(line for line in out.splitlines() if "part" in line)
+    assert heads.split() == ["part", "op", "result", "parameters", "buffers", "MACs", "flops", "values"]
+    assert "buffers" not in cli("summary", "zoo:lenet5").fine()
+
+
+MEASURED = """
+import resource, subprocess, sys
+code = "import sys; from netwright.cli.main import main; sys.argv = ['netwright', 'summary', 'zoo:gpt3']; main()"
+out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+assert "174,604,259,328 parameters" in out, out
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_maxrss * (1 if sys.platform == "darwin" else 1024), used.ru_utime + used.ru_stime)
+"""
+"""A process begins with the memory of the one that starts it, so a small one has to."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no module resource")
+def test_a_large_model_is_counted_without_its_weights() -> None:
+    """They would take 325 GiB. On a quiet machine the command takes one second."""
+    out = subprocess.run([sys.executable, "-c", MEASURED], check=True, capture_output=True, text=True).stdout
+    memory, seconds = map(float, out.split())
+    assert memory < 500e6
+    assert seconds < 4
 
 
 @pytest.mark.parametrize("target", ["numpy", "onnx", "reference"])
@@ -228,6 +273,10 @@ def test_zoo(cli: Cli) -> None:
     assert rows["lenet5"]["parameters"] == 61_706
     assert rows["resnet50"]["parameters"] == 25_557_032
     assert rows["gpt2"]["parameters"] == 124_439_808
+    assert rows["lenet5"]["macs"] == 416_520 and rows["lenet5"]["activation_bytes"] > 0
+    assert rows["bert_base"]["sizes"] == {"N": 1, "T": 512} and rows["resnet18"]["buffers"] == 9_600
+    assert rows["recurrent"]["parameters"] is None and rows["recurrent"]["macs"] is None
+    assert rows["vgg"] == {**rows["vgg16"], "name": "vgg"}
     assert rows["lenet5"]["family"] == "convolutional"
     assert [row["name"] for row in found if row["problem"]] == []
 
@@ -235,6 +284,7 @@ def test_zoo(cli: Cli) -> None:
 def test_one_of_the_zoo(cli: Cli) -> None:
     out = cli("zoo", "lenet5").fine()
     assert "61,706 parameters" in out and "LeCun" in out and "classes" in out
+    assert "main: 417 k MACs" in out and "stroke" in out
     found = cli("zoo", "resnet34", "--json").json
     assert found["parameters"] == 21_797_672 and found["knobs"]["depths"]["default"] == "[3, 4, 6, 3]"
     assert "blocks" in cli("zoo", "recurrent").fine()

@@ -219,6 +219,17 @@ def test_drawings_of_the_zoo(path: Path) -> None:
         check(each)
 
 
+NAMES = (
+    "mcculloch_pitts and_gate or_gate not_gate xor_gate perceptron xor_mlp ffnn ann mlp rbf cnn lenet5 alexnet vgg11 "
+    "vgg13 vgg16 vgg19 googlenet resnet18 resnet34 resnet50 resnet101 resnet152 seresnet50 seresnet152 senet154 yolov1 "
+    "yolov3 yolov8n unet rnn frnn stacked_rnn bidirectional_rnn lstm gru seq2seq seq2seq_attention transformer_base "
+    "transformer_big bert_base bert_large gpt1 gpt2 gpt2_medium gpt2_large gpt2_xl gpt3 gpt_lecture t5_small t5_base "
+    "t5_large t5_3b t5_11b llama2_7b llama3_8b llama3_1b vit_b16 vit_l16 gan dcgan_generator dcgan_discriminator ddpm "
+    "clip_text clip_image sd_unet sd_vae_encoder sd_vae_decoder stable_diffusion"
+)
+"""What people look for by name."""
+
+
 def test_every_model_has_a_page() -> None:
     pages = {path.stem for path in (DOCS / "zoo").glob("*.md")}
     models = {path.stem for path in ZOO.rglob("*.yaml") if "\ngraph:" in path.read_text()}
@@ -226,6 +237,7 @@ def test_every_model_has_a_page() -> None:
     table_of_all = (DOCS / "zoo.md").read_text()
     listed = set(re.findall(r"^\| \[(\w+)\]\(zoo/(\w+)\.md\)", table_of_all, re.MULTILINE))
     assert {page for _, page in listed} == pages
+    assert set(NAMES.split()) <= {name for name, _ in listed}
     assert {name for name, _ in listed} == {n for n, (e, *_) in zoo_names().items() if e.path.stem in models}
 
 
