@@ -17,7 +17,7 @@ from netwright.spec.reader import read_tree
 from netwright.spec.tree import plain
 from netwright.spec.zoo_index import ZOO, zoo_names
 
-LIBRARIES = {"clip", "decoding", "diffusion", "recurrent"}
+LIBRARIES = {"clip", "decoding", "diffusion", "recurrent", "residual"}
 TRAINABLE = {
     "alexnet": 62_378_344,
     "alexnet_grouped": 60_965_224,
