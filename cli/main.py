@@ -24,6 +24,7 @@ COMMANDS = {
     "compile": "Compile a model to a bundle: a folder that runs by itself.",
     "export": "Write a model as one ONNX file.",
     "run": "Run a bundle or a model on pictures, texts, arrays or numbers.",
+    "train": "Let a model learn from examples.",
     "verify": "Compare targets with the float64 reference.",
     "explain": "Tell what the compiler rewrote, what it declined, and why.",
     "ir": "Print the program, as the spec says it or after a pass.",

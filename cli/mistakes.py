@@ -5,19 +5,25 @@ from __future__ import annotations
 from ..backends.api import BackendError
 from ..backends.executable import InputError
 from ..compiler.evaluate import EvaluationError
+from ..compiler.training.program import TrainingError
 from ..driver.files import OutputError
 from ..driver.processes import ContenderError
+from ..driver.training import CheckpointError, DataError, NotFiniteError
 from ..spec.diagnostics import SpecError
 from ..spec.weights.errors import WeightsError
 from .options import UsageError
 
 MISTAKES = (
     BackendError,
+    CheckpointError,
     ContenderError,
+    DataError,
     EvaluationError,
     InputError,
+    NotFiniteError,
     OutputError,
     SpecError,
+    TrainingError,
     UsageError,
     WeightsError,
 )

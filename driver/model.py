@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..compiler.ir import Program
+from ..compiler.training.plan import TrainingPlan
+from ..spec.elaborate.learning import training_plan
 from ..spec.elaborate.program import Lowered, Request, elaborate
 from ..spec.elaborate.sharding import Spread
 from ..spec.load import LoadedDocument, load_document
@@ -43,11 +45,19 @@ class Model:
     @cached_property
     def lowered(self) -> Lowered:
         """The program and what belongs to it. Raises SpecError with all mistakes of the spec."""
-        request = Request(
-            _static_args(self.args), given=self.given, dtype=self.dtype, dims=self.dims, spread=self.spread
-        )
         with paused():
-            return elaborate(self.loaded, request)
+            return elaborate(self.loaded, self._request)
+
+    @cached_property
+    def training(self) -> TrainingPlan:
+        """How it learns. Raises SpecError with all mistakes of the spec, or if it does not say."""
+        with paused():
+            return training_plan(self.loaded, self._request)
+
+    @property
+    def _request(self) -> Request:
+        args = _static_args(self.args)
+        return Request(args, given=self.given, dtype=self.dtype, dims=self.dims, spread=self.spread)
 
     @property
     def program(self) -> Program:

@@ -38,8 +38,8 @@ class ProgramBuilder:
     """What all scopes of one program share.
 
     ``numbers`` tell functions of one name apart. ``functions`` are cached by (block, args, operand types);
-    `start_entry` forgets them, for entries have symbols of their own. ``training`` is true in training graphs, ``draws``
-    where random numbers need no seed: there, and where what they learn is measured.
+    `start_entry` forgets them, for entries have symbols of their own. ``training`` is true in training graphs,
+    ``draws`` where random numbers need no seed: there, and where what they learn is measured.
     ``ops`` are known by op class and fields. ``items`` counts what the lists of formulas hold. ``unknown`` are names
     that a scope (by the id of its model) does not know: they are reported already. ``checked`` are the documents whose
     names are checked, ``models`` those that parts refer to, by the `id` of the referring one and the reference.

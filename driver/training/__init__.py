@@ -1,0 +1,8 @@
+"""Training a model: examples, epochs, checkpoints, and what is told of it."""
+
+from .checkpoint import CheckpointError
+from .data import DataError
+from .loop import NotFiniteError, Progress, Trained, train
+from .session import Settings
+
+__all__ = ["CheckpointError", "DataError", "NotFiniteError", "Progress", "Settings", "Trained", "train"]

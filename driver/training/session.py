@@ -1,0 +1,145 @@
+"""A training run before its first step: compiled, its examples checked, its checkpoint read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ...backends.executable import Executable
+from ...compiler.ir import Program
+from ...compiler.ir.op import OpError
+from ...compiler.ir.text import print_program
+from ...compiler.training.plan import TrainingPlan
+from ...compiler.training.program import TrainingError, training_program
+from ..build import Build, Weights, compile_model
+from ..model import Model
+from .checkpoint import CheckpointError, Position
+from .checkpoint import read as read_checkpoint
+from .data import DataError, Examples, check_batch, checked_examples, read_examples
+from .history import History
+from .labels import label_bounds
+
+WEIGHTS, CHECKPOINT, METRICS, CURVE = "weights.safetensors", "checkpoint.safetensors", "metrics.jsonl", "loss.svg"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to train. What is None is as the spec says.
+
+    ``validation`` is a share of the examples that is set apart, or a file of others. ``folder`` gets weights,
+    checkpoint, measures and curve; without it nothing is written. ``resume`` goes on from the checkpoint in it.
+    ``seed`` is that of first values, order, split and of all random numbers of the steps. A checkpoint is written every
+    ``save_every`` seconds and after each epoch.
+    """
+
+    target: str = "numpy"
+    epochs: int | None = None
+    batch: int | None = None
+    seed: int = 0
+    validation: float | Path | None = None
+    folder: Path | None = None
+    resume: bool = False
+    weights: Weights | None = None
+    save_every: float = 60.0
+
+
+@dataclass(slots=True)
+class Session:
+    """What a run works with. ``given`` are the first values of all parameters, ``kept`` the paths of the model's own.
+
+    ``states`` and ``best`` are what the run begins or goes on with.
+    """
+
+    settings: Settings
+    plan: TrainingPlan
+    program: Program
+    net: Executable
+    given: Mapping[str, np.ndarray]
+    kept: tuple[str, ...]
+    examples: Examples
+    apart: Examples | None
+    batch: int
+    epochs: int
+    position: Position
+    history: History
+    states: dict[str, np.ndarray]
+    best: dict[str, np.ndarray]
+
+
+def open_session(model: Model, data: Path | Mapping[str, np.ndarray], settings: Settings) -> Session:
+    """Compile and check everything; nothing is learned or written yet.
+
+    Raises SpecError, DataError, TrainingError, CheckpointError, WeightsError, BackendError.
+    """
+    plan = model.training
+    try:
+        program = training_program(plan)
+    except OpError as error:
+        raise TrainingError(str(error)) from error
+    _check_folder(settings)
+    whole = model.having(replace(model.program, parameters=plan.parameters))
+    given = dict((settings.weights or Weights(seed=settings.seed)).parameters(whole))
+    net = compile_model(model.having(program), Build(settings.target), Weights(values=given))
+    entries = list(net.signature.entries.values())
+    bounds = label_bounds(plan)
+    if isinstance(data, Path):
+        examples = read_examples(data, entries, bounds)
+    else:
+        examples = checked_examples(data, entries, bounds, "the examples")
+    apart = None
+    if isinstance(settings.validation, Path):
+        apart = read_examples(settings.validation, entries, bounds)
+    elif settings.validation:
+        examples, apart = examples.split(settings.validation, settings.seed)
+    batch = settings.batch or plan.batch or examples.count
+    if batch > examples.count:
+        raise DataError(f"there are {examples.count} examples to learn from, fewer than a batch of {batch}")
+    check_batch("the examples", entries, next(examples.batches(batch)))
+    if plan.stop is not None and apart is None and "evaluate" not in net.entries and not plan.learners[0].metrics:
+        raise DataError(f"nothing measures {plan.stop.monitor}")
+    position = Position(_identity(program, settings, examples, apart, batch))
+    states = {name: array for name, array in given.items() if name in program.state}
+    best: dict[str, np.ndarray] = {}
+    if settings.resume and settings.folder is not None:
+        run = position.run
+        position, states, best = read_checkpoint(settings.folder / CHECKPOINT)
+        if position.run != run:
+            message = "is of another run: the model, the data, the seed or the batch differ"
+            raise CheckpointError(f"{settings.folder / CHECKPOINT} {message}")
+    path = None if settings.folder is None else settings.folder / METRICS
+    history = History.resumed(path, position.epoch) if settings.resume else History(path)
+    epochs = plan.epochs if settings.epochs is None else settings.epochs
+    kept = tuple(model.program.parameters)
+    return Session(
+        settings, plan, program, net, given, kept, examples, apart, batch, epochs, position, history, states, best
+    )
+
+
+def _check_folder(settings: Settings) -> None:
+    """Raises `CheckpointError` for a folder that holds a run, or none to go on with."""
+    if settings.folder is None:
+        if settings.resume:
+            raise CheckpointError("there is no folder to resume from")
+        return
+    if settings.folder.exists() and not settings.folder.is_dir():
+        raise CheckpointError(f"{settings.folder} is a file; name a folder")
+    there = (settings.folder / CHECKPOINT).is_file()
+    if settings.resume and not there:
+        raise CheckpointError(f"{settings.folder} holds no {CHECKPOINT} to resume from")
+    if there and not settings.resume:
+        raise CheckpointError(f"{settings.folder} holds a training run; resume it, or name another folder")
+
+
+def _identity(program: Program, settings: Settings, examples: Examples, apart: Examples | None, batch: int) -> str:
+    """What a run is the same by: the program, the examples, the seed and the batch."""
+    digest = hashlib.sha256(print_program(program).encode())
+    digest.update(f"{settings.seed} {batch}".encode())
+    for part in (examples, apart):
+        for name, array in sorted((part.arrays if part is not None else {}).items()):
+            digest.update(f"{name} {array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
