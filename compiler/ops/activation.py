@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ..ir.op import ErrorSample, Op, Sample
 from . import functional as fn
-from .composite import Pointwise
+from .composite import Pointwise, Sloped
 from .samples import normal, types
 from .tensor import Tensor
 
@@ -22,8 +22,8 @@ _GRID = np.array(
 )
 
 
-class Activation(Pointwise):
-    """Base: one operand.
+class Activation(Sloped):
+    """Base: one operand. Where the derivative jumps it is what torch takes there.
 
     ``image`` is the interval the values lie in for the default attributes, ``monotone`` whether they never fall,
     ``smooth`` whether the derivative is continuous.
@@ -64,6 +64,9 @@ class Identity(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         return operands[0]
 
+    def pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        return g
+
     @classmethod
     def error_samples(cls) -> list[ErrorSample]:
         return []
@@ -100,6 +103,10 @@ class Relu(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         return fn.maximum(operands[0], 0)
 
+    def pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        # By the result, which is kept for what follows anyway; NaN passes the gradient on.
+        return fn.where(y <= 0, 0, g)
+
     @classmethod
     def samples(cls) -> list[Sample]:
         edges = np.array([-np.inf, -1, 0, 2, np.inf, np.nan], np.float32)
@@ -121,6 +128,9 @@ class Relu6(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         return fn.clip(operands[0], 0, 6)
 
+    def pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        return fn.where((y <= 0) | (y >= 6), 0, g)
+
 
 class LeakyRelu(Activation):
     """x where x > 0, else slope x."""
@@ -134,6 +144,9 @@ class LeakyRelu(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         return fn.where(x > 0, x, x * self.slope)
+
+    def pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        return fn.where(x > 0, g, g * self.slope)
 
 
 class ParametricRelu(Pointwise):
@@ -180,6 +193,9 @@ class Rrelu(Activation):
         (x,) = operands
         return fn.where(x > 0, x, x * ((self.lower + self.upper) / 2))
 
+    def pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        return fn.where(x > 0, g, g * ((self.lower + self.upper) / 2))
+
     @classmethod
     def error_samples(cls) -> list[ErrorSample]:
         wrong = ErrorSample(lambda: cls(lower=0.5, upper=0.1), types("float32[3]"), "lower 0.5 is above upper 0.1")
@@ -197,6 +213,9 @@ class HardSigmoid(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         return fn.clip(operands[0] / 6 + 0.5, 0, 1)
 
+    def pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        return fn.where((y <= 0) | (y >= 1), 0, g / 6)
+
 
 class HardSwish(Activation):
     """x hard_sigmoid(x)."""
@@ -210,6 +229,9 @@ class HardSwish(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         return x * fn.clip(x / 6 + 0.5, 0, 1)
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return fn.where(x <= -3, 0, fn.where(x < 3, x / 3 + 0.5, 1))
 
 
 class HardTanh(Activation):
@@ -232,6 +254,9 @@ class HardTanh(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         return fn.clip(operands[0], self.low, self.high)
 
+    def pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        return fn.where((x <= self.low) | (x >= self.high), 0, g)
+
     @classmethod
     def error_samples(cls) -> list[ErrorSample]:
         wrong = ErrorSample(lambda: cls(low=2, high=1), types("float32[3]"), "low 2.0 is above high 1.0")
@@ -251,6 +276,9 @@ class SoftShrink(Activation):
         (x,) = operands
         return x - fn.clip(x, -self.threshold, self.threshold)
 
+    def pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        return fn.where(fn.absolute(x) <= self.threshold, 0, g)
+
 
 class HardShrink(Activation):
     """x where |x| > threshold, else 0."""
@@ -263,6 +291,9 @@ class HardShrink(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         return fn.where(fn.absolute(x) <= self.threshold, 0, x)
+
+    def pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        return fn.where(fn.absolute(x) <= self.threshold, 0, g)
 
 
 OPS: tuple[type[Op], ...] = (

@@ -16,6 +16,8 @@ from .tensor import Tensor
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
 
 class Elu(Activation):
     """x where x > 0, else alpha (exp(x) - 1)."""
@@ -31,6 +33,9 @@ class Elu(Activation):
         (x,) = operands
         return fn.where(x > 0, x, expm1(fn.minimum(x, 0)) * self.alpha)
 
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return fn.where(x > 0, 1, y + self.alpha)
+
 
 class Selu(Activation):
     """lambda x where x > 0, else lambda alpha (exp(x) - 1); lambda and alpha keep mean 0 and variance 1."""
@@ -43,8 +48,10 @@ class Selu(Activation):
 
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
-        scale, alpha = 1.0507009873554805, 1.6732632423543772
-        return fn.where(x > 0, x * scale, expm1(fn.minimum(x, 0)) * (scale * alpha))
+        return fn.where(x > 0, x * _SELU_SCALE, expm1(fn.minimum(x, 0)) * (_SELU_SCALE * _SELU_ALPHA))
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return fn.where(x > 0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA)
 
 
 class Celu(Activation):
@@ -60,6 +67,9 @@ class Celu(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         return fn.where(x > 0, x, expm1(fn.minimum(x, 0) / self.alpha) * self.alpha)
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return fn.where(x > 0, 1, y / self.alpha + 1)
 
 
 class Gelu(Activation):
@@ -80,6 +90,9 @@ class Gelu(Activation):
         (x,) = operands
         return gelu(x) if self.approximate == "none" else tanh_gelu(x)
 
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return gelu_slope(x) if self.approximate == "none" else tanh_gelu_slope(x)
+
 
 class QuickGelu(Activation):
     """x sigmoid(1.702 x)."""
@@ -94,6 +107,9 @@ class QuickGelu(Activation):
         (x,) = operands
         return x * fn.sigmoid(x * 1.702)
 
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return swish_slope(x, 1.702)
+
 
 class Silu(Activation):
     """x sigmoid(x)."""
@@ -107,6 +123,9 @@ class Silu(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         return x * fn.sigmoid(x)
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return swish_slope(x, 1)
 
 
 class Swish(Activation):
@@ -124,6 +143,9 @@ class Swish(Activation):
         (x,) = operands
         return x * fn.sigmoid(x * self.beta)
 
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return swish_slope(x, self.beta)
+
 
 class Softplus(Activation):
     """log(1 + exp(beta x)) / beta, computed as max(z, 0) + log(1 + exp(-|z|)) with z = beta x: never overflows."""
@@ -138,6 +160,9 @@ class Softplus(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         return softplus(x) if self.beta == 1 else softplus(x * self.beta) / self.beta
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return fn.sigmoid(x * self.beta)
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -155,6 +180,10 @@ class Softsign(Activation):
         (x,) = operands
         return x / (fn.absolute(x) + 1)
 
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        away = fn.absolute(x) + 1
+        return 1 / (away * away)
+
 
 class Mish(Activation):
     """x tanh(softplus(x))."""
@@ -169,6 +198,10 @@ class Mish(Activation):
         (x,) = operands
         return x * fn.tanh(softplus(x))
 
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        share, bent = fn.sigmoid(x), fn.tanh(softplus(x))
+        return bent + x * share * (1 - bent * bent)
+
 
 class LogSigmoid(Activation):
     """log(sigmoid(x)) = -softplus(-x)."""
@@ -181,6 +214,9 @@ class LogSigmoid(Activation):
         (x,) = operands
         return fn.minimum(x, 0) - log1p(fn.exp(-fn.absolute(x)))
 
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return fn.sigmoid(-x)
+
 
 class TanhShrink(Activation):
     """x - tanh(x)."""
@@ -190,6 +226,10 @@ class TanhShrink(Activation):
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         return x - fn.tanh(x)
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        bent = fn.tanh(x)
+        return bent * bent
 
 
 class Gaussian(Activation):
@@ -207,6 +247,9 @@ class Gaussian(Activation):
         (x,) = operands
         return fn.exp(x * x * (-0.5 / self.sigma**2))
 
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return x * y * (-1 / self.sigma**2)
+
 
 class Multiquadric(Activation):
     """sqrt(x^2 + scale^2): with x a distance, a radial basis function."""
@@ -223,6 +266,9 @@ class Multiquadric(Activation):
         (x,) = operands
         return fn.sqrt(x * x + self.scale**2)
 
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return x / y
+
 
 def softplus(x: Tensor) -> Tensor:
     """log(1 + exp(x)) without overflow."""
@@ -237,6 +283,27 @@ def gelu(x: Tensor) -> Tensor:
 def tanh_gelu(x: Tensor) -> Tensor:
     """x Phi(x) by its approximation with tanh."""
     return x * 0.5 * (fn.tanh((x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)) + 1)
+
+
+def gelu_slope(x: Tensor) -> Tensor:
+    """Phi(x) + x phi(x), with phi the density of the normal distribution."""
+    density = fn.exp(x * x * -0.5) * (1 / math.sqrt(2 * math.pi))
+    return (fn.erf(x * math.sqrt(0.5)) + 1) * 0.5 + x * density
+
+
+def tanh_gelu_slope(x: Tensor) -> Tensor:
+    """The derivative of `tanh_gelu`."""
+    square, factor = x * x, math.sqrt(2 / math.pi)
+    bent = fn.tanh((x + square * x * 0.044715) * factor)
+    rises = (square * (3 * 0.044715) + 1) * factor
+    return (bent + 1) * 0.5 + x * 0.5 * (1 - bent * bent) * rises
+
+
+def swish_slope(x: Tensor, beta: float) -> Tensor:
+    """The derivative of x s with s = sigmoid(beta x): s + beta x s (1 - s)."""
+    z = x if beta == 1 else x * beta
+    share = fn.sigmoid(z)
+    return share * (z * (1 - share) + 1)
 
 
 OPS: tuple[type[Op], ...] = (

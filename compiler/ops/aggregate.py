@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -13,7 +13,7 @@ from ..ir.graph import Builder
 from ..ir.op import Access, ErrorSample, Op, OpError, Sample, Shapes
 from ..ir.types import DType, TensorType
 from . import functional as fn
-from .composite import Composite, Precise, need_float
+from .composite import Composite, Precise, in_float32, need_float
 from .rules import need_kind, normal_axis
 from .samples import bools, ints, normal, types
 from .tensor import Tensor, full
@@ -38,6 +38,10 @@ class _OverAxes(Precise):
         """The axes of a canonical op."""
         assert isinstance(self.axes, tuple), "the op is not canonical"
         return self.axes
+
+    def beside(self, y: Tensor, x: Tensor) -> Tensor:
+        """A result, or its gradient, with axes of size 1 where x has those that are gone."""
+        return y.reshape(*_without(x.type, self.found(), True))
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -78,6 +82,14 @@ class ReduceVariance(_OverAxes):
         count = product(x.shape[axis] for axis in self.found())
         return fn.reduce_sum(away * away, self.axes, self.keep) / (count - self.correction)
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        return [in_float32(self._pulled, operands[0], gradients[0])]
+
+    def _pulled(self, x: Tensor, g: Tensor) -> Tensor:
+        # What moves the mean moves the sum of the deviations, which is 0.
+        count = product(x.shape[axis] for axis in self.found())
+        return (x - fn.mean(x, self.axes, keep=True)) * (self.beside(g, x) * 2 / (count - self.correction))
+
     @classmethod
     def samples(cls) -> list[Sample]:
         shifted = normal(4, 6) + 1000
@@ -89,7 +101,10 @@ class ReduceVariance(_OverAxes):
 
 
 class Norm(_OverAxes):
-    """(sum |x|^order)^(1/order) over axes; order 2 is the Euclidean length, 1 the sum, inf the largest |x|."""
+    """(sum |x|^order)^(1/order) over axes; order 2 is the Euclidean length, 1 the sum, inf the largest |x|.
+
+    The slope is 0 where the norm is 0; that of the largest |x| goes in equal parts to those that are it.
+    """
 
     name = "norm"
     order: Annotated[float, Field(gt=0)] = 2.0
@@ -103,6 +118,25 @@ class Norm(_OverAxes):
         if self.order == np.inf:
             return fn.reduce_max(size, self.axes, self.keep)
         return fn.reduce_sum(size**self.order, self.axes, self.keep) ** (1 / self.order)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        return [in_float32(self._pulled, operands[0], results[0], gradients[0])]
+
+    def _pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        g, y = self.beside(g, x), self.beside(y, x)
+        if self.order == 1:
+            return fn.sign(x) * g
+        if self.order == np.inf:
+            largest = fn.absolute(x) == y
+            share = g / fn.reduce_sum(largest.cast(x.dtype), self.axes, keep=True)
+            return fn.where(largest, fn.sign(x) * share, 0)
+        some = fn.where(y == 0, 1, y)
+        if self.order == 2:
+            return x * fn.where(y == 0, 0, g / some)
+        # |x| / |y|, at most 1, to the power, not each by itself, which may leave the range of the dtype.
+        share = fn.absolute(x) / some
+        slope = fn.where(share == 0, 0, fn.where(share == 0, 1, share) ** (self.order - 1))
+        return fn.sign(x) * slope * g
 
     @classmethod
     def samples(cls) -> list[Sample]:

@@ -8,12 +8,12 @@ import numpy as np
 
 from ..ir.op import ErrorSample, Op, Precision, Sample
 from . import functional as fn
-from .composite import Pointwise
+from .composite import Pointwise, Sloped
 from .samples import ints, normal, positive, types
 from .tensor import Tensor, apply
 
 
-class Expm1(Pointwise):
+class Expm1(Sloped):
     """exp(x) - 1, exact near 0: tanh(x/2) (exp(x) + 1), which loses no digits to the subtraction."""
 
     name = "expm1"
@@ -22,6 +22,9 @@ class Expm1(Pointwise):
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         return fn.tanh(x * 0.5) * (fn.exp(x) + 1)
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return fn.exp(x)
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -33,7 +36,7 @@ class Expm1(Pointwise):
         return [ErrorSample(cls, types("int64[3]"), "takes float")]
 
 
-class Log1p(Pointwise):
+class Log1p(Sloped):
     """log(1 + x), exact near 0: -inf at -1, NaN below.
 
     For |x| < 1/2 one step of Newton's method for exp(y) - 1 = x mends what the rounding of 1 + x lost in
@@ -52,6 +55,9 @@ class Log1p(Pointwise):
         reached = expm1(start)
         return fn.where(near, start - (reached - x) / (reached + 1), y)
 
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return 1 / (x + 1)
+
     @classmethod
     def samples(cls) -> list[Sample]:
         edges = np.array([-1, -0.5, -1e-6, 0, 1e-30, 1e-8, 1e-3, 0.5, 1, 100, np.inf], np.float32)
@@ -66,6 +72,7 @@ class Ceil(Pointwise):
     """The least whole number that is not below x."""
 
     name = "ceil"
+    gradient = "zero"
 
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
@@ -76,7 +83,7 @@ class Ceil(Pointwise):
         return [Sample(cls(), (np.array([-1.5, -1, -0.2, 0, 0.2, 2, 2.5, np.inf], np.float32),), exact=True)]
 
 
-class Square(Pointwise):
+class Square(Sloped):
     """x x."""
 
     name = "square"
@@ -86,12 +93,15 @@ class Square(Pointwise):
         (x,) = operands
         return x * x
 
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return x * 2
+
     @classmethod
     def samples(cls) -> list[Sample]:
         return [Sample(cls(), (normal(3, 5),)), Sample(cls(), (ints(4, low=-9),), exact=True)]
 
 
-class Rsqrt(Pointwise):
+class Rsqrt(Sloped):
     """1 / sqrt(x): inf at 0, NaN below."""
 
     name = "rsqrt"
@@ -101,12 +111,15 @@ class Rsqrt(Pointwise):
         (x,) = operands
         return 1 / fn.sqrt(x)
 
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return y * y * y * -0.5
+
     @classmethod
     def samples(cls) -> list[Sample]:
         return [Sample(cls(), (positive(3, 5),)), Sample(cls(), (np.array([0, np.inf, 4], np.float32),), "pole")]
 
 
-class Reciprocal(Pointwise):
+class Reciprocal(Sloped):
     """1 / x: inf at 0 with the sign of the zero."""
 
     name = "reciprocal"
@@ -114,6 +127,9 @@ class Reciprocal(Pointwise):
     def formula(self, *operands: Tensor) -> Tensor:
         (x,) = operands
         return 1 / x
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return -(y * y)
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -149,6 +165,7 @@ class FloorDiv(Pointwise):
     """x // y, rounded down, as in Python: (x - x % y) / y. Integers by 0 are undefined, floats give x / y."""
 
     name = "floor_div"
+    gradient = "zero"
     operands = ("x", "y")
     kinds: ClassVar[tuple[str, ...]] = ("int", "float")
 

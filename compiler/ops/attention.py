@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -13,10 +14,11 @@ from ..ir.graph import Builder
 from ..ir.op import Access, ErrorSample, Op, OpError, Precision, Sample, Shapes
 from ..ir.types import DType, TensorType
 from . import functional as fn
-from .composite import Composite, Precise, need_float
+from .composite import Composite, Precise, need_float, widen
 from .contract import Multiply
 from .rules import need_index, need_kind, need_same_dtype
 from .samples import bools, normal, types
+from .shape import Broadcast
 from .tensor import Tensor
 
 Heads = Annotated[int, Field(ge=1)]
@@ -107,33 +109,68 @@ class Attention(Composite):
         mask: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> Tensor:
-        queries = fn.transpose(_split_heads(q, self.heads), (0, 2, 1, 3))
+        queries = _heads_first(q, self.heads)
         keys = self._for_every_head(fn.transpose(_split_heads(k, self.shared), (0, 2, 3, 1)))
-        values = self._for_every_head(fn.transpose(_split_heads(v, self.shared), (0, 2, 1, 3)))
+        values = self._for_every_head(_heads_first(v, self.shared))
+        weights = self._mixing(queries, keys, start, mask, bias)
+        mixed = fn.dot(weights.cast(v.dtype), values, ((3,), (2,)), ((0, 1), (0, 1)))
+        return fn.transpose(mixed, (0, 2, 1, 3)).reshape(*self.infer(build.shapes, q.type, k.type, v.type).shape)
+
+    def _mixing(
+        self, queries: Tensor, keys: Tensor, start: Tensor | None, mask: Tensor | None, bias: Tensor | None
+    ) -> Tensor:
+        """[N, heads, T, S]: how much of each key's value a query takes."""
         scores = self._scores(queries, keys)
         if bias is not None:
             scores = scores + bias.cast(scores.dtype)
         seen = mask
         if self.causal:
-            before = _not_after(build, scores.shape[2], scores.shape[3], start)
+            before = _not_after(scores.build, scores.shape[2], scores.shape[3], start)
             seen = before if seen is None else seen & before
         if seen is not None:
             scores = fn.where(seen, scores, -np.inf)
-        weights = _weights(scores, some_see_nothing=mask is not None or bias is not None)
-        mixed = fn.dot(weights.cast(v.dtype), values, ((3,), (2,)), ((0, 1), (0, 1)))
-        return fn.transpose(mixed, (0, 2, 1, 3)).reshape(*self.infer(build.shapes, q.type, k.type, v.type).shape)
+        return _weights(scores, some_see_nothing=mask is not None or bias is not None)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        # The weights are computed again: nothing as large as they are is kept. Their gradient is less its mean by the
+        # weights, which is the gradient of a query's result times that result.
+        (q, k, v, start, mask, bias), (y,), (g,) = operands, results, gradients
+        queries, taken, up = (_heads_first(x, self.heads) for x in (q, y, g))
+        keys = self._for_every_head(fn.transpose(_split_heads(k, self.shared), (0, 2, 3, 1)))
+        values = self._for_every_head(_heads_first(v, self.shared))
+        weights = self._mixing(queries, keys, start, mask, bias)
+        mean = fn.reduce_sum(widen(up) * widen(taken), -1, keep=True)
+        of_scores = weights * (_matrices(up, values, 3, 3) - mean)
+        assert self.scale is not None, "the op is not canonical"
+        scaled = of_scores if self.scale == 1 else of_scores * self.scale
+        of_k, of_v = _matrices(scaled, queries, 2, 2), _matrices(weights, up, 2, 2)
+        of_bias = None
+        if bias is not None:
+            axes = tuple(range(4 - bias.rank, 4))
+            (of_bias,) = Broadcast(shape=of_scores.shape, axes=axes).vjp([bias], [], [of_scores])
+            of_bias = of_bias.cast(bias.dtype)
+        return [
+            _side_by_side(_matrices(scaled, keys, 3, 3)).cast(q.dtype),
+            _side_by_side(self._for_shared_heads(of_k)).cast(k.dtype),
+            _side_by_side(self._for_shared_heads(of_v)).cast(v.dtype),
+            None,
+            None,
+            of_bias,
+        ]
+
+    def _for_shared_heads(self, x: Tensor) -> Tensor:
+        """Sums over the heads that share one."""
+        if self.shared == self.heads:
+            return x
+        grouped = x.reshape(x.shape[0], self.shared, self.heads // self.shared, *x.shape[2:])
+        return fn.reduce_sum(grouped, 2)
 
     def _for_every_head(self, x: Tensor) -> Tensor:
         return x if self.shared == self.heads else fn.repeat_elements(x, self.heads // self.shared, 1)
 
     def _scores(self, queries: Tensor, keys: Tensor) -> Tensor:
         """[N, heads, T, S] in float32 at least. 16-bit operands lose nothing where a target multiplies them as such."""
-        half = queries.dtype.is_half
-        precision: Multiply = "highest"
-        if half:
-            precision = "bf16" if queries.dtype is DType.BFLOAT16 else "tf32"
-            queries, keys = queries.cast(DType.FLOAT32), keys.cast(DType.FLOAT32)
-        scores = fn.dot(queries, keys, ((3,), (2,)), ((0, 1), (0, 1)), precision)
+        scores = _matrices(queries, keys, 3, 2)
         assert self.scale is not None, "the op is not canonical"
         return scores if self.scale == 1 else scores * self.scale
 
@@ -205,6 +242,25 @@ def _need_broadcast(what: str, given: TensorType, scores: tuple[AnyDim, ...]) ->
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:
     return x.reshape(*x.shape[:2], heads, floordiv(x.shape[2], heads))
+
+
+def _heads_first(x: Tensor, heads: int) -> Tensor:
+    """[N, heads, length, width of a head]."""
+    return fn.transpose(_split_heads(x, heads), (0, 2, 1, 3))
+
+
+def _side_by_side(x: Tensor) -> Tensor:
+    """The inverse of `_heads_first`."""
+    n, heads, length, width = x.shape
+    return fn.transpose(x, (0, 2, 1, 3)).reshape(n, length, heads * width)
+
+
+def _matrices(x: Tensor, y: Tensor, axis: int, other: int) -> Tensor:
+    """Products of the matrices of each head over these axes, of 16-bit operands in float32."""
+    precision: Multiply = "highest"
+    if x.dtype.is_half or y.dtype.is_half:
+        precision = "bf16" if DType.BFLOAT16 in (x.dtype, y.dtype) else "tf32"
+    return fn.dot(widen(x), widen(y), ((axis,), (other,)), ((0, 1), (0, 1)), precision)
 
 
 def _not_after(build: Builder, queries: AnyDim, keys: AnyDim, start: Tensor | None) -> Tensor:

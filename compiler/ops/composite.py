@@ -76,6 +76,27 @@ class Pointwise(Composite):
         return self.formula(*operands)
 
 
+class Sloped(Pointwise):
+    """Base of pointwise composites of one operand that say their derivative: by `derivative`, or by `pulled`."""
+
+    @classmethod
+    def has_vjp(cls) -> bool:
+        """Whether one of the two is given; else the derivative is that of the decomposition."""
+        return cls.derivative is not Sloped.derivative or cls.pulled is not Sloped.pulled
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        """The derivative of the result y by x."""
+        raise NotImplementedError(f"{type(self).__name__} declares no derivative")
+
+    def pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        """The gradient of x from that of y."""
+        return g * self.derivative(x, y)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        (x,), (y,), (g,) = operands, results, gradients
+        return [in_float32(self.pulled, x, y, g) if self.precision_class is Precision.KEEP else self.pulled(x, y, g)]
+
+
 def in_float32(formula: Callable[..., Any], *operands: Any) -> Any:
     """``formula`` of the operands; 16-bit floats are computed in float32 and come back in their own dtype."""
     given = [tensor for operand in operands for tensor in _tensors(operand)]
@@ -110,4 +131,4 @@ def _tensors(operand: Any) -> Sequence[Tensor]:
 def _each(operand: Any, change: Callable[[Any], Any]) -> Any:
     if operand is None:
         return None
-    return [change(item) for item in operand] if isinstance(operand, (list, tuple)) else change(operand)
+    return [_each(item, change) for item in operand] if isinstance(operand, (list, tuple)) else change(operand)

@@ -164,7 +164,7 @@ class While(Op):
     family: ClassVar[str] = "control"
     operands = ("operands*",)
     listed: ClassVar[bool] = True
-    gradient = "refused: the number of steps is not known"
+    gradient = "refused: how many steps there are is not known; those of a scan are"
     constants: int = 0
 
     def infer(

@@ -14,10 +14,11 @@ from ..ir.op import Access, ErrorSample, Op, OpError, Sample, Shapes
 from ..ir.types import DType, TensorType
 from . import functional as fn
 from .composite import Precise, need_float
+from .edit import Clip
 from .geometry import Count
 from .rules import need_same_dtype
 from .samples import normal, types, unit
-from .tensor import Tensor, broadcast_shapes
+from .tensor import Tensor, apply, broadcast_shapes
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -178,7 +179,7 @@ class NonMaxSuppression(Precise):
 def overlap(x: Tensor, y: Tensor) -> Tensor:
     """Intersection over union of boxes along the last axis; 0 where the union is empty."""
     low, high = fn.maximum(x[..., :2], y[..., :2]), fn.minimum(x[..., 2:], y[..., 2:])
-    both = _area(fn.maximum(high - low, 0))
+    both = _area(apply(x.build, Clip(low=0), high - low))
     union = _area(x[..., 2:] - x[..., :2]) + _area(y[..., 2:] - y[..., :2]) - both
     return fn.where(union > 0, both / fn.where(union > 0, union, 1), 0)
 

@@ -12,15 +12,15 @@ from ..ir.graph import Builder
 from ..ir.op import Access, ErrorSample, Op, OpError, Sample, Shapes, Sizes
 from ..ir.types import DType, TensorType
 from . import functional as fn
-from .composite import Composite, Pointwise
+from .composite import Composite, Sloped
 from .manipulate import AlongAxis, Move
 from .rules import need_at_least, need_at_most, need_length, need_same_dtype
 from .samples import bools, ints, normal, types
 from .tensor import Tensor
 
 
-class Clip(Pointwise):
-    """min(max(x, low), high), without a bound that is left out. NaN stays NaN."""
+class Clip(Sloped):
+    """min(max(x, low), high), without a bound that is left out. NaN stays NaN. The slope is 1 at a bound."""
 
     name = "clip"
     kinds: ClassVar[tuple[str, ...]] = ("int", "float")
@@ -41,6 +41,12 @@ class Clip(Pointwise):
 
     def formula(self, *operands: Tensor) -> Tensor:
         return fn.clip(operands[0], self.low, self.high)
+
+    def pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        # At a bound x counts as within, as in torch.
+        if self.low is not None:
+            g = fn.where(x < self.low, 0, g)
+        return g if self.high is None else fn.where(x > self.high, 0, g)
 
     @classmethod
     def samples(cls) -> list[Sample]:

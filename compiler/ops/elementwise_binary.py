@@ -11,7 +11,7 @@ import numpy as np
 from ..ir.op import Access, ErrorSample, Op, OpError, Precision, Sample, Shapes
 from ..ir.types import DType, TensorType
 from .elementwise_base import FUNCTIONS, Binary, Bitwise, Shift, common_shape, floats, signed_pair
-from .elementwise_unary import Log
+from .elementwise_unary import Log, Round
 from .numeric import power, truncated_quotient
 from .rules import widened
 from .samples import bools, ints, normal, positive, types
@@ -99,8 +99,7 @@ class Rem(Binary):
 
     def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
         (x, y), (z,), (g,) = operands, results, gradients
-        whole = (x - z) / y
-        return [g, -(g * whole)]
+        return [g, -(g * ((x - z) / y).then(Round()))]
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -124,7 +123,7 @@ class Pow(Binary):
     def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
         (x, y), (z,), (g,) = operands, results, gradients
         # At x = 0 and at y = 0 the slopes are 0, not 0 times an infinity.
-        base = choose(x == 0, x.like(1), x)
+        base = choose((x == 0) & (y >= 0), x.like(1), x)
         return [g * choose(y == 0, y.like(0), y * x ** (y - 1)), g * (z * base.then(Log()))]
 
     @classmethod

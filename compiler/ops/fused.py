@@ -33,6 +33,7 @@ class Fused(Op):
     family: ClassVar[str] = "control"
     operands = ("operands*",)
     listed: ClassVar[bool] = True
+    gradient = "refused: ops are fused when all gradients are there"
     kind: Kind = "pointwise"
 
     def infer(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -12,11 +13,12 @@ from ..ir.graph import Builder
 from ..ir.op import Access, ErrorSample, Op, Sample, Shapes
 from ..ir.types import TensorType
 from . import functional as fn
+from .activation import Relu
 from .activation_smooth import gelu
-from .composite import Precise, need_float
+from .composite import Precise, in_float32, need_float
 from .rules import normal_axis
 from .samples import normal, types
-from .tensor import Tensor
+from .tensor import Tensor, apply
 
 Axis = Annotated[int, Field(ge=-64, le=63)]
 
@@ -68,6 +70,12 @@ class Softmax(_Softmax):
     def formula(self, build: Builder, x: Tensor) -> Tensor:
         return softmax(x, self.axis)
 
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        return [in_float32(self._pulled, results[0], gradients[0])]
+
+    def _pulled(self, y: Tensor, g: Tensor) -> Tensor:
+        return y * (g - fn.reduce_sum(g * y, self.axis, keep=True))
+
 
 class LogSoftmax(_Softmax):
     """log(softmax(x)) along an axis: x - max - log(sum(exp(x - max))). NaN where all are -inf."""
@@ -76,6 +84,12 @@ class LogSoftmax(_Softmax):
 
     def formula(self, build: Builder, x: Tensor) -> Tensor:
         return log_softmax(x, self.axis)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        return [in_float32(self._pulled, results[0], gradients[0])]
+
+    def _pulled(self, y: Tensor, g: Tensor) -> Tensor:
+        return g - fn.exp(y) * fn.reduce_sum(g, self.axis, keep=True)
 
 
 class Logsumexp(Precise):
@@ -99,6 +113,16 @@ class Logsumexp(Precise):
         top = fn.where(fn.absolute(top) == np.inf, 0, top)
         total = fn.log(fn.reduce_sum(fn.exp(x - top), self.axes, keep=True)) + top
         return total if self.keep else fn.reduce_sum(total, self.axes)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        return [in_float32(self._pulled, operands[0], results[0], gradients[0])]
+
+    def _pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        axes = fn.all_axes(self.name, self.axes, x.rank)
+        kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+        # Of elements that are all -inf each has the share 0.
+        total = fn.where(y == -np.inf, 0, y).reshape(*kept)
+        return fn.exp(x - total) * g.reshape(*kept)
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -172,7 +196,7 @@ class Reglu(_Gated):
     name = "reglu"
 
     def gate(self, x: Tensor) -> Tensor:
-        return fn.maximum(x, 0)
+        return apply(x.build, Relu(), x)
 
 
 class Geglu(_Gated):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -12,7 +13,7 @@ from ..ir.graph import Builder
 from ..ir.op import Access, ErrorSample, Op, OpError, Sample, Shapes
 from ..ir.types import TensorType
 from . import functional as fn
-from .composite import Precise, need_float
+from .composite import Precise, in_float32, need_float
 from .rules import need_same_dtype, normal_axis
 from .samples import normal, positive, types
 from .tensor import Tensor
@@ -34,6 +35,19 @@ class _Normalize(Precise):
         if given.rank != 1:
             raise OpError(f"{self.name}: the {what} has one axis, not {given}")
         shapes.same(given.shape[0], size, f"{self.name} of {x}: the {what} {given}")
+
+
+def deviations(x: Tensor, axes: tuple[int, ...], eps: float, centred: bool = True) -> tuple[Tensor, Tensor]:
+    """x without its mean over the axes (as it is, unless ``centred``), and sqrt(mean of its squares + eps)."""
+    away = x - fn.mean(x, axes, keep=True) if centred else x
+    return away, fn.sqrt(fn.mean(away * away, axes, keep=True) + eps)
+
+
+def pulled(away: Tensor, spread: Tensor, g: Tensor, axes: tuple[int, ...], centred: bool = True) -> Tensor:
+    """The gradient of x from that of away / spread, as `deviations` gives them."""
+    y = away / spread
+    rest = g - y * fn.mean(g * y, axes, keep=True)
+    return (rest - fn.mean(g, axes, keep=True) if centred else rest) / spread
 
 
 class NormalizeLayer(_Normalize):
@@ -64,11 +78,22 @@ class NormalizeLayer(_Normalize):
         return x
 
     def formula(self, build: Builder, x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
-        axes = tuple(range(self.axis, x.rank))
-        away = x - fn.mean(x, axes, keep=True)
-        y = away / fn.sqrt(fn.mean(away * away, axes, keep=True) + self.eps)
+        away, spread = deviations(x, tuple(range(self.axis, x.rank)), self.eps)
+        y = away / spread
         y = y if scale is None else y * scale
         return y if shift is None else y + shift
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        return in_float32(self._pulled, *operands, gradients[0])
+
+    def _pulled(self, x: Tensor, scale: Tensor | None, shift: Tensor | None, g: Tensor) -> list[Tensor | None]:
+        axes, first = tuple(range(self.axis, x.rank)), tuple(range(self.axis))
+        away, spread = deviations(x, axes, self.eps)
+        return [
+            pulled(away, spread, g if scale is None else g * scale, axes),
+            None if scale is None else fn.reduce_sum(g * (away / spread), first),
+            None if shift is None else fn.reduce_sum(g, first),
+        ]
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -110,8 +135,19 @@ class NormalizeRms(_Normalize):
         return NormalizeLayer.infer(self, shapes, x, scale, None)  # type: ignore[arg-type]
 
     def formula(self, build: Builder, x: Tensor, scale: Tensor | None) -> Tensor:
-        y = x / fn.sqrt(fn.mean(x * x, tuple(range(self.axis, x.rank)), keep=True) + self.eps)
-        return y if scale is None else y * scale
+        away, spread = deviations(x, tuple(range(self.axis, x.rank)), self.eps, centred=False)
+        return away / spread if scale is None else away / spread * scale
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        return in_float32(self._pulled, *operands, gradients[0])
+
+    def _pulled(self, x: Tensor, scale: Tensor | None, g: Tensor) -> list[Tensor | None]:
+        axes = tuple(range(self.axis, x.rank))
+        away, spread = deviations(x, axes, self.eps, centred=False)
+        return [
+            pulled(away, spread, g if scale is None else g * scale, axes, centred=False),
+            None if scale is None else fn.reduce_sum(g * (away / spread), tuple(range(self.axis))),
+        ]
 
     @classmethod
     def samples(cls) -> list[Sample]:
@@ -156,11 +192,27 @@ class NormalizeGroup(_Normalize):
         return x
 
     def formula(self, build: Builder, x: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
-        group = x.reshape(x.shape[0], self.groups, floordiv(x.shape[1], self.groups) * product(x.shape[2:]))
-        away = group - fn.mean(group, 2, keep=True)
-        y = (away / fn.sqrt(fn.mean(away * away, 2, keep=True) + self.eps)).reshape(*x.shape)
+        away, spread = deviations(self._grouped(x), (2,), self.eps)
+        y = (away / spread).reshape(*x.shape)
         y = y if scale is None else y * fn.along(scale, x.rank, 1)
         return y if shift is None else y + fn.along(shift, x.rank, 1)
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        return in_float32(self._pulled, *operands, gradients[0])
+
+    def _pulled(self, x: Tensor, scale: Tensor | None, shift: Tensor | None, g: Tensor) -> list[Tensor | None]:
+        rest = (0, *range(2, x.rank))
+        away, spread = deviations(self._grouped(x), (2,), self.eps)
+        scaled = g if scale is None else g * fn.along(scale, x.rank, 1)
+        return [
+            pulled(away, spread, self._grouped(scaled), (2,)).reshape(*x.shape),
+            None if scale is None else fn.reduce_sum(g * (away / spread).reshape(*x.shape), rest),
+            None if shift is None else fn.reduce_sum(g, rest),
+        ]
+
+    def _grouped(self, x: Tensor) -> Tensor:
+        """x as [N, groups, elements of each]."""
+        return x.reshape(x.shape[0], self.groups, floordiv(x.shape[1], self.groups) * product(x.shape[2:]))
 
     @classmethod
     def samples(cls) -> list[Sample]:

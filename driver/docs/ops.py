@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from ...compiler.differentiate import how_differentiated
 from ...compiler.ir import Op
 from ...compiler.ir.op import Precision
 from ...compiler.ops import OPS
@@ -21,7 +22,8 @@ def ops_page() -> str:
     lines.append(
         "An **op** computes; a **layer** is an op that owns parameters. Both stand in a graph as `{op: NAME, ...}`. "
         "Ops without required fields can also be called in formulas: `tanh(c)`, `where(m, a, b)`. "
-        "`x?` is an optional operand, `xs*` a list.\n"
+        "`x?` is an optional operand, `xs*` a list. A gradient is *declared* by the op itself, or it is that *of the "
+        "decomposition* or *of the region*, or *zero* where the result does not move with small changes, or *refused*.\n"
     )
     lines.append("## Layers\n")
     for name in sorted(LAYERS):
@@ -47,6 +49,8 @@ def _card(declared: Any, operands: list[str], owned: tuple[str, ...]) -> str:
         lines.append(f"- results: {', '.join(f'`{name}`' for name in declared.results)}")
     if getattr(declared, "numerics", ""):
         lines.append(f"- numerics: {declared.numerics}")
+    if isinstance(declared, type) and issubclass(declared, Op) and declared.operands:
+        lines.append(f"- gradient: {how_differentiated(declared)}")
     if getattr(declared, "precision_class", Precision.FOLLOW) is not Precision.FOLLOW:
         lines.append(f"- under a 16-bit policy: {declared.precision_class.value}")
     if declared.source:

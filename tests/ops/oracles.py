@@ -22,6 +22,7 @@ def _torch(function: Callable[..., Any]) -> Oracle:
         answer = function(op, *given)
         return [item.numpy() for item in answer] if isinstance(answer, (list, tuple)) else answer.numpy()
 
+    run.torch = function  # type: ignore[attr-defined]
     return run
 
 
@@ -313,7 +314,17 @@ def _cross_entropy(op: Any, scores: torch.Tensor, labels: torch.Tensor) -> torch
     else:
         labels = labels.long()
     ignored = -100 if op.ignore is None else op.ignore
-    return tf.cross_entropy(scores, labels, ignore_index=ignored, label_smoothing=op.smoothing)
+    return tf.cross_entropy(scores, labels, ignore_index=ignored, label_smoothing=op.smoothing, reduction=op.reduction)
+
+
+def _hinge(op: Any, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    losses = (1 - x * target).clamp(min=0)
+    return losses if op.reduction == "none" else getattr(losses, op.reduction)()
+
+
+def _divergence(op: Any, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    losses = tf.kl_div(x, target, reduction="none" if op.reduction == "mean" else op.reduction)
+    return losses.mean() if op.reduction == "mean" else losses
 
 
 def _contrastive(op: Any, scores: torch.Tensor) -> torch.Tensor:
@@ -330,13 +341,15 @@ def _gaussian_kl(op: Any, mean: torch.Tensor, logvar: torch.Tensor) -> torch.Ten
 ORACLES |= {
     name: _torch(function)
     for name, function in {
-        "squared_error": lambda op, x, y: tf.mse_loss(x, y),
-        "absolute_error": lambda op, x, y: tf.l1_loss(x, y),
-        "huber": lambda op, x, y: tf.huber_loss(x, y, delta=op.delta),
-        "hinge": lambda op, x, y: (1 - x * y).clamp(min=0).mean(),
-        "binary_cross_entropy": lambda op, x, y: tf.binary_cross_entropy(x, y.double()),
-        "binary_cross_entropy_scores": lambda op, x, y: tf.binary_cross_entropy_with_logits(x, y.double()),
-        "kl_divergence": lambda op, x, y: tf.kl_div(x, y, reduction="batchmean"),
+        "squared_error": lambda op, x, y: tf.mse_loss(x, y, reduction=op.reduction),
+        "absolute_error": lambda op, x, y: tf.l1_loss(x, y, reduction=op.reduction),
+        "huber": lambda op, x, y: tf.huber_loss(x, y, reduction=op.reduction, delta=op.delta),
+        "hinge": _hinge,
+        "binary_cross_entropy": lambda op, x, y: tf.binary_cross_entropy(x, y.double(), reduction=op.reduction),
+        "binary_cross_entropy_scores": lambda op, x, y: tf.binary_cross_entropy_with_logits(
+            x, y.double(), reduction=op.reduction
+        ),
+        "kl_divergence": _divergence,
         "gaussian_kl": _gaussian_kl,
         "cross_entropy": _cross_entropy,
         "zero_one": lambda op, x, y: (x.argmax(op.axis) != y).double().mean(),
