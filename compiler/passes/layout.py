@@ -178,7 +178,7 @@ class _Plan:
     def add(self, node: Node, variant: Variant) -> None:
         self.variants[node] = variant
         for value, form in zip(node.outputs, variant.results, strict=True):
-            if not form.is_natural and value not in self.forms:
+            if not form.is_natural and (value not in self.forms or self.forms[value].is_natural):
                 self.todo.append(value)
             self.forms[value] = form
         for value, form in zip(node.inputs, variant.operands, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import threading
 import time
 from pathlib import Path
@@ -54,6 +55,7 @@ def module(program: Program, folder: Path, cores: int = 3) -> Any:
     made.tile_sizes = tiny
     made.workers_for = lambda count, elements: max(1, min(cores, count))
     made.last_tile = lambda batch, depth, rows, row, filters: (1, min(2, rows))
+    made.many_tiles = lambda batch, rows, columns: True
     made.winograd_tile = lambda batch, widest, down, across: (min(2, batch), down) if batch > 1 else (1, 1)
     return made
 
@@ -261,6 +263,25 @@ def test_products_finish_their_blocks(sizes: tuple[int, int], tmp_path: Path) ->
     (wanted,) = evaluate(graph, arrays, dict(zip("NT", sizes, strict=True)))
     made = module(program, tmp_path)
     made.product_tile = lambda columns, *axes: (*tiny(axes, 1, 3), 5)
+    np.testing.assert_allclose(made.connect(tuple(arrays[1:]))(x=arrays[0])["y0"], wanted, 1e-5, 1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 7), (5, 3)])
+def test_products_with_features_first_finish_blocks_of_features(sizes: tuple[int, int], tmp_path: Path) -> None:
+    def make(build: Builder, x: Tensor, w: Tensor, u: Tensor, bias: Tensor, other: Tensor) -> Tensor:
+        for _ in range(2):
+            hidden = apply(build, Gelu(), fn.dot(w, x, ((0,), (0,))) + bias[:, None, None])
+            x = fn.dot(u, hidden, ((1,), (0,))) + other[:, None, None] + x
+        return x
+
+    shapes = [(8, N, T), (8, 24), (8, 24), (24,), (8,)]
+    graph = graph_of([TensorType(DType.FLOAT32, shape) for shape in shapes], make)
+    program = legal(program_of(entry_of(graph, ["x"], ["w", "u", "bias", "other"])), BACKEND)
+    assert re.search(r"product_rows\(\w+, 8\)", emit(program))
+    arrays = [normal(8, *sizes), normal(8, 24) * 0.3, normal(8, 24) * 0.3, normal(24), normal(8)]
+    (wanted,) = evaluate(graph, arrays, dict(zip("NT", sizes, strict=True)))
+    made = module(program, tmp_path)
+    made.product_rows = lambda columns, *axes: tiny(axes, 1, 3)
     np.testing.assert_allclose(made.connect(tuple(arrays[1:]))(x=arrays[0])["y0"], wanted, 1e-5, 1e-5)
 
 

@@ -51,6 +51,11 @@ def product_tile(columns: int, *axes: int) -> tuple:
     return (*rows, -(-columns // max(1, -(-columns // most))))
 
 
+def product_rows(columns: int, *axes: int) -> tuple:
+    """How many rows of a matrix product to make at once: those of 192 KB, but 256 at least."""
+    return tile_sizes(axes, 1, max(256, 49152 // max(1, columns)))
+
+
 def workers_for(tiles: int, elements: int) -> int:
     """How many work at once on so many tiles: one alone where a tile is less than 256 KB."""
     return max(1, min(available_cores(), tiles)) if elements >= 65536 else 1
@@ -175,15 +180,18 @@ class Finish:
         self.kernel(self.inside(tile), self.cut.sizes, self.arrays, self.scratch, self.kept)
 
 
-def finished_matmul(left: np.ndarray, right: np.ndarray, finish: Finish) -> None:
-    """left [M, K] times right [K, N], a block at a time, each finished at once. The axes that make M come first."""
+def finished_matmul(left: np.ndarray, right: np.ndarray, axes: int, finish: Finish) -> None:
+    """left [M, K] times right [K, N], a block at a time, each finished at once.
+
+    The first ``axes`` of the result make M. A tile cuts these, and N where that is one axis.
+    """
     for tile in finish.cut.tiles:
         first, count = 0, 1
-        for (start, stop), size in zip(tile[:-1], finish.cut.axes):
+        for (start, stop), size in zip(tile[:axes], finish.cut.axes):
             first, count = first * size + start, count * (stop - start)
-        columns = slice(*tile[-1])
+        part = right[:, slice(*tile[axes])] if len(tile) > axes else right
         made = finish.place(tile).reshape(count, -1)
-        np.matmul(left[first : first + count], right[:, columns], out=made)
+        np.matmul(left[first : first + count], part, out=made)
         finish.run(tile)
 
 
@@ -208,6 +216,7 @@ KERNELS = (
     available_cores,
     tile_sizes,
     product_tile,
+    product_rows,
     workers_for,
     Tiles,
     run_tiles,

@@ -43,12 +43,16 @@ def matrices(scope: Scope, op: Dot, lhs: Array, rhs: Array) -> tuple[Array, Arra
     return left, readable(scope, scope.reshape(right, (*batch, depth, across)))
 
 
-def dot_recipe(scope: Scope, node: Node, lhs: Array, rhs: Array, axes: Shape) -> Recipe:
-    """The call of the kernel for a product of two matrices; ``axes`` are those of its rows."""
+def dot_recipe(scope: Scope, node: Node, lhs: Array, rhs: Array, axes: Shape, whole: bool) -> Recipe:
+    """The call of the kernel for a product of two matrices; ``axes`` are those of its rows.
+
+    With ``whole`` each block has all columns.
+    """
     assert isinstance(node.op, Dot)
     left, right = matrices(scope, node.op, lhs, rhs)
-    name = scope.kernel("finished_matmul") + "({}, {}, "
-    return Recipe(name, (left, right), Computed(scope.kernel("product_tile"), (right.shape[-1], *axes)))
+    name = f"{scope.kernel('finished_matmul')}({{}}, {{}}, {len(axes)}, "
+    tile = scope.kernel("product_rows" if whole else "product_tile")
+    return Recipe(name, (left, right), Computed(tile, (right.shape[-1], *axes)))
 
 
 def readable(scope: Scope, array: Array) -> Array:

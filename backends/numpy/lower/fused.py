@@ -28,6 +28,8 @@ from .contract import dot_recipe
 
 SMALL = 65536
 """Elements below which a region is no function of its own: calling it costs more than it saves."""
+STRIDED = 4
+"""As many times that size may be left whole if tiles would be no rows of the result, but parts of each row."""
 ROW = 32768
 """Elements of a row at most, where the space has further axes to cut."""
 
@@ -107,20 +109,33 @@ def _finish(
     """How to do a region on each tile of its anchor's result; None if it has to wait for all of that."""
     if not isinstance(anchor.op, (Dot, ConvChannelsLast)):
         return None
-    rows = 2
     if isinstance(anchor.op, Dot):
-        rows = len(anchor.op.free(len(factors[0].shape), len(factors[1].shape))[0])
-        if anchor.op.lhs_batch or anchor.op.accumulate is not None:
-            return None
-    cut = _cut(scope, region, [*factors, *operands], anchor, rows)
+        return _finished_product(scope, anchor, anchor.op, region, factors, operands)
+    cut = _cut(scope, region, [*factors, *operands], anchor, 2)
     if cut is None:
         return None
-    spare = _spare(region, operands, cut)
-    if isinstance(anchor.op, Dot):
-        # Its result is not taken apart for the cache alone: large products are the fast ones.
-        axes = tuple(axis.size for axis in cut.space.axes[: cut.count - 1])
-        return Finish(anchor, dot_recipe(scope, anchor, factors[0], factors[1], axes), cut, spare) if spare else None
-    return Finish(anchor, conv_recipe(scope, anchor, factors[0], factors[1]), cut, spare)
+    return Finish(anchor, conv_recipe(scope, anchor, factors[0], factors[1]), cut, _spare(region, operands, cut))
+
+
+def _finished_product(
+    scope: Scope, anchor: Node, op: Dot, region: Graph, factors: Sequence[Array], operands: Sequence[Array]
+) -> Finish | None:
+    """A product is not taken apart for the cache, as large ones are the fast ones, but for memory: where it reads more
+    than it makes, and its result need not be whole in memory besides an operand of the region."""
+    if op.lhs_batch or op.accumulate is not None:
+        return None
+    frees = op.free(len(factors[0].shape), len(factors[1].shape))
+    sides = [prod(scope.typical(tuple(a.shape[k] for k in free))) for a, free in zip(factors, frees, strict=True)]
+    known = [factor.home.stage is Stage.LOAD for factor in factors]
+    # The side of the weights is cut, so that they are read once.
+    rows, whole = len(frees[0]), known[0] if any(known) else sides[0] > sides[1]
+    depth = prod(scope.typical(tuple(factors[0].shape[axis] for axis in op.lhs_contract)))
+    more = depth > (sides[0] if whole else sides[1])
+    cut = _cut(scope, region, [*factors, *operands], anchor, rows, whole) if more else None
+    if cut is None or not _spare(region, operands, cut):
+        return None
+    axes = tuple(axis.size for axis in cut.space.axes[:rows])
+    return Finish(anchor, dot_recipe(scope, anchor, factors[0], factors[1], axes, whole), cut, True)
 
 
 def _spare(region: Graph, operands: Sequence[Array], cut: Cut) -> bool:
@@ -135,9 +150,17 @@ def _spare(region: Graph, operands: Sequence[Array], cut: Cut) -> bool:
 
 
 def _cut(
-    scope: Scope, region: Graph, operands: Sequence[Array], anchor: Node | None = None, rows: int = 0
+    scope: Scope,
+    region: Graph,
+    operands: Sequence[Array],
+    anchor: Node | None = None,
+    rows: int = 0,
+    whole: bool = True,
 ) -> Cut | None:
-    """How to cut a region, for an ``anchor`` along the first ``rows`` axes of its result. None if it stays whole."""
+    """How to cut a region; None if it stays whole.
+
+    For an ``anchor`` along the first ``rows`` axes of its result, and along the next if not ``whole``.
+    """
     if not region.nodes or scope.home(*operands).stage is not Stage.CALL:
         return None
     if set(region.outputs) & set(region.inputs) or len(set(region.outputs)) < len(region.outputs):
@@ -152,18 +175,22 @@ def _cut(
     count = 0
     while count < walked.parallel and (count == 0 or sizes[count - 1] == 1 or prod(sizes[count:]) > ROW):
         count += 1
+    flat = [axis for group in walked.views[region.outputs[0]] for axis in group]
+    if anchor is None and flat[:count] != list(range(count)) and prod(sizes) < STRIDED * SMALL:
+        return None
     if anchor is not None:
         view = walked.views[anchor.output]
         first, rest = ([axis for group in part for axis in group] for part in (view[:rows], view[rows:]))
         # What makes tiles of the anchor's result knows its axes as they are.
+        count = len(first) + (not whole)
         matrix = isinstance(anchor.op, Dot)
-        count = len(first) + matrix
-        alike = all(len(group) < 2 for group in view[:rows]) and (len(rest) == 1 if matrix else len(view[1]) == 1)
+        alike = all(len(group) < 2 for group in view[:rows]) and (whole or len(rest) == 1)
+        alike = alike and (matrix or len(view[1]) == 1)
         if not alike or [*first, *rest] != list(range(len(walked.axes))):
             return None
     names = [scope.shared.name("axis ") for _ in range(count)]
     starts, stops, inner = (tuple(_symbol(f"{what} of {name}") for name in names) for what in ("start", "stop", "size"))
-    cut = Cut(walked, count, starts, stops, inner, anchor is None or not isinstance(anchor.op, Dot))
+    cut = Cut(walked, count, starts, stops, inner, whole)
     everywhere = all(walked.varies(value).issuperset(range(count)) for value in region.outputs)
     groups = [group for view in walked.views.values() for group in view]
     pieces = all(group == tuple(sorted(group)) for group in groups if any(axis < count for axis in group))
