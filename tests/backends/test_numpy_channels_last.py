@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from netwright.backends.numpy.kernels import channels_last, winograd
+from netwright.backends.numpy.kernels import channels_last, filtered, winograd
 
 from .test_numpy_kernels import SHAPES, close, torch_conv
 
@@ -142,3 +142,18 @@ def test_winograd_matrices_are_exact_in_one_dimension() -> None:
 def test_scratch_stays_small(size: int, channels: int) -> None:
     assert winograd.winograd_scratch(1, channels, channels, size, size) * 4 < 14e6
     assert winograd.winograd_scratch(64, channels, channels, size, size) * 4 < 14e6
+
+
+def test_weights_are_transformed_when_a_call_first_has_many_tiles() -> None:
+    x, w = normal(2, 5, 30, 22), normal(6, 5, 3, 3)
+    held = filtered.Filters(weights_last(w))
+    for rows, columns, transformed in [(8, 22, False), (30, 22, True), (8, 22, True), (1, 2, True)]:
+        wanted = last(torch_conv(x[:, :, :rows, :columns], w, 1, (1, 1), (1, 1), (1, 1), (1, 1)))
+        facts = (2, 5, 6, *wanted.shape[1:3])
+        scratch, out = np.empty(filtered.filtered_scratch(*facts), np.float32), np.empty_like(wanted)
+        filtered.filtered_conv(last(x)[:, :rows, :columns], held, (1, 1), scratch, out)
+        close(out, wanted)
+        assert bool(held.made) is transformed
+        tiles: Any = Tiles(np.empty_like(wanted), apart=True)
+        filtered.filtered_conv(last(x)[:, :rows, :columns], held, (1, 1), scratch, None, tiles)
+        close(tiles.result(), wanted)

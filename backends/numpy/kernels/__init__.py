@@ -15,6 +15,7 @@ from . import (
     channels_last,
     conv,
     elementwise,
+    filtered,
     index,
     memory,
     model,
@@ -24,7 +25,10 @@ from . import (
     winograd,
 )
 
-MODULES = (elementwise, index, window, binding, memory, tiles, conv, channels_last, winograd, attention, random, model)
+MODULES = (
+    *(elementwise, index, window, binding, memory, tiles),
+    *(conv, channels_last, winograd, filtered, attention, random, model),
+)
 KERNELS: dict[str, Callable[..., Any]] = {kernel.__name__: kernel for module in MODULES for kernel in module.KERNELS}
 
 IMPORTS = """import itertools

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ....compiler.ir import AnyDim, DType, Node, Shape, TensorType
+from ....compiler.ir import AnyDim, Dim, DType, Node, Shape, TensorType
 from ....compiler.ir.dims import decide, product
 from ....compiler.ops.channels_last import ConvChannelsLast
 from ....compiler.ops.contract import Convolution
@@ -12,6 +12,8 @@ from ..scope import OUT, Lowering, Recipe, Scope
 
 FEW = 32
 """Below so many tiles of 4 x 4 results, reading the transformed weights costs more than Winograd saves."""
+MANY = 64
+"""A side of a picture that has more tiles than `FEW`."""
 SHORT = 256
 """Channels of a depthwise convolution below which a row of the result is worth being one line."""
 
@@ -45,8 +47,10 @@ def conv_recipe(scope: Scope, node: Node, x: Array, w: Array) -> Recipe:
     if op.groups > 1 and decide(w.shape[-2], "==", 1) and decide(w.shape[-1], "==", op.groups):
         return _depthwise(scope, op, x, w, type, low)
     (channels,) = scope.typical(w.shape[-2:-1])
-    if winograd_saves(op, w.shape[:-2], channels, scope.typical(type.shape), type.dtype):
-        return _winograd(scope, x, w, type, low)
+    free = any(isinstance(size, Dim) for size in type.shape[1:3])
+    typical = (1, MANY, MANY, *scope.typical(type.shape[3:])) if free else scope.typical(type.shape)
+    if winograd_saves(op, w.shape[:-2], channels, typical, type.dtype):
+        return _winograd(scope, x, w, type, low, free)
     bare = not any(map(any, op.padding))
     direct = bare and op.groups == 1 and depth == w.shape[-2] and all(step == 1 for step in op.stride)
     facts = (x.shape[0], 0 if direct else depth * op.groups, type.shape[1], product(type.shape[2:-1]), w.shape[-1])
@@ -69,13 +73,17 @@ def _reach(op: ConvChannelsLast, w: Array, type: TensorType) -> tuple[AnyDim, An
     return step, (high - 1) * gap + 1, line
 
 
-def _winograd(scope: Scope, x: Array, w: Array, type: TensorType, low: tuple[int, ...]) -> Recipe:
-    """The weights are transformed where they are known: for frozen ones, once."""
-    turned = scope.view(w, scope.kernel("winograd_weights") + "({})", shape=w.shape, strides=w.strides)
+def _winograd(scope: Scope, x: Array, w: Array, type: TensorType, low: tuple[int, ...], free: bool) -> Recipe:
+    """The weights are transformed where they are known: for frozen ones, once.
+
+    Where sizes are ``free``, each call sees whether they save anything, and the first that does transforms them.
+    """
+    way, make = ("filtered", "Filters") if free else ("winograd", "winograd_weights")
+    turned = scope.view(w, scope.kernel(make) + "({})", shape=w.shape, strides=w.strides)
     facts = (x.shape[0], w.shape[2], w.shape[3], type.shape[1], type.shape[2])
-    scratch = Buffer(x.dtype, (Computed(scope.kernel("winograd_scratch"), facts),))
-    name = f"{scope.kernel('winograd_conv')}({{}}, {{}}, {low}, {{}}, "
-    return Recipe(name, (x, turned, scratch), Computed("winograd_rows", facts))
+    scratch = Buffer(x.dtype, (Computed(scope.kernel(f"{way}_scratch"), facts),))
+    name = f"{scope.kernel(f'{way}_conv')}({{}}, {{}}, {low}, {{}}, "
+    return Recipe(name, (x, turned, scratch), Computed(scope.kernel(f"{way}_rows"), facts))
 
 
 def _depthwise(
