@@ -73,7 +73,7 @@ CASES: dict[str, Case] = {
     "xor_mlp": once("xor_mlp", {"x": random_floats(5, 2)}),
     "ffnn": once("ffnn", {"x": random_floats(5, 2)}),
     "mlp": once("mlp", {"x": random_floats(5, 784)}),
-    "mlp, deeper": once("mlp", {"x": random_floats(5, 20)}, size=20, hidden=[9, 8, 7, 6], activation="relu"),
+    "mlp, deeper": once("mlp", {"x": random_floats(5, 20)}, features=20, hidden=[9, 8, 7, 6], activation="relu"),
     "lenet5": once("lenet5", {"image": random_floats(3, 1, 32, 32)}),
     "vgg16": once("vgg16", {"image": random_floats(2, 3, 64, 64)}, size=64, width=16, hidden=64),
     "resnet18": once("resnet18", {"image": random_floats(2, 3, 64, 48)}),

@@ -94,15 +94,20 @@ def save_checkpoint(nets: dict[str, Any], folder: Path) -> Path:
 class Angles(nn.Module):
     """The sines and cosines of the time in float64; diffusers computes them in float32."""
 
+    def __init__(self, half: int, shift: int = 0, cosine_first: bool = True) -> None:
+        super().__init__()
+        self.frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float64) / (half - shift))
+        self.cosine_first = cosine_first
+
     def forward(self, times: torch.Tensor) -> torch.Tensor:
-        frequencies = torch.exp(-math.log(10000) * torch.arange(4, dtype=torch.float64) / 4)
-        angles = times.double()[:, None] * frequencies
-        return torch.cat([torch.cos(angles), torch.sin(angles)], -1)
+        angles = times.double()[:, None] * self.frequencies
+        pair = [torch.sin(angles), torch.cos(angles)]
+        return torch.cat(pair[::-1] if self.cosine_first else pair, -1)
 
 
 def sharpen(pipeline: Any) -> None:
     """Everything that diffusers computes in float32, although its models are float64, in float64."""
-    pipeline.unet.time_proj = Angles()
+    pipeline.unet.time_proj = Angles(half=4)
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     pipeline.scheduler.alphas_cumprod = torch.cumprod(1 - betas, 0)
     pipeline.scheduler.final_alpha_cumprod = pipeline.scheduler.alphas_cumprod[0]

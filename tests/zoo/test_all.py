@@ -21,6 +21,7 @@ LIBRARIES = {"clip", "decoding", "diffusion", "recurrent", "residual"}
 TRAINABLE = {
     "alexnet": 62_378_344,
     "alexnet_grouped": 60_965_224,
+    "alexnet_slim": 61_100_840,
     "and_gate": 0,
     "ann": 15,
     "bert": 109_482_240,

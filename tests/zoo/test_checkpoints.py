@@ -453,6 +453,39 @@ def test_ddpm(tmp_path: Path, change: Change) -> None:
     assert error(got, net(doubles(image), torch.tensor(time)).sample) < ROUNDED
 
 
+# ---- torchvision's AlexNet, which is not that of the paper
+
+
+class Slim(nn.Module):
+    """Krizhevsky (2014), One weird trick for parallelizing convolutional neural networks; keys as in torchvision."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        plan = [(3, width, 11, 4, 2), (width, 3 * width, 5, 1, 2), (3 * width, 6 * width, 3, 1, 1)]
+        plan += [(6 * width, 4 * width, 3, 1, 1), (4 * width, 4 * width, 3, 1, 1)]
+        layers: list[nn.Module] = []
+        for at, (channels, filters, kernel, stride, padding) in enumerate(plan):
+            layers += [nn.Conv2d(channels, filters, kernel, stride, padding), nn.ReLU()]
+            layers += [] if at in (2, 3) else [nn.MaxPool2d(3, 2)]
+        self.features = nn.Sequential(*layers)
+        first, second = nn.Linear(4 * width * 36, hidden), nn.Linear(hidden, hidden)
+        self.classifier = nn.Sequential(
+            nn.Dropout(), first, nn.ReLU(), nn.Dropout(), second, nn.ReLU(), nn.Linear(hidden, 1000)
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.classifier(self.features(image).flatten(1))
+
+
+def test_alexnet_of_torchvision(tmp_path: Path) -> None:
+    net = randomize(Slim(width=6, hidden=20))
+    path = save_state(net.state_dict(), tmp_path / "w.safetensors")
+    assert {"features.10.weight", "classifier.6.bias"} < keys_of(tmp_path)
+    image = random_floats(1, 3, 224, 224)
+    got = Reference("alexnet_slim", path, width=6, hidden=20)(image=image)["logits"]
+    assert error(got, net(doubles(image))) < EXACT
+
+
 # ---- detection
 
 
@@ -465,3 +498,12 @@ def test_yolov3_with_its_anchors(tmp_path: Path) -> None:
     sizes: dict[str, Any] = {"classes": 5, "width": 4}
     loaded, wanted = (Reference("yolov3", file, **sizes).parameters for file in (path, plain))
     assert all(np.array_equal(loaded[key], wanted[key]) for key in wanted)
+
+
+def test_yolov8n_of_the_whole_detector(tmp_path: Path) -> None:
+    """Saved from the object that holds the network."""
+    plain = Reference("yolov8n", classes=5, width=8).parameters
+    state = {f"model.{key}": torch.tensor(np.asarray(value)) for key, value in plain.items()}
+    path = save_state(state, tmp_path / "w.safetensors")
+    loaded = Reference("yolov8n", path, classes=5, width=8).parameters
+    assert all(np.allclose(loaded[key], plain[key], rtol=1e-6, atol=0) for key in plain)

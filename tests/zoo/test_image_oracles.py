@@ -9,10 +9,13 @@ import jax
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMScheduler, UNet2DModel
+from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+from diffusers.pipelines.ddpm import pipeline_ddpm
+from diffusers.schedulers import scheduling_ddpm
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
+from .diffusion_oracles import Angles
 from .running import EXACT, Reference, error, random_floats, randomize, save, save_state
 
 
@@ -71,28 +74,28 @@ def test_ddpm(tmp_path: Path) -> None:
     assert error(got, wanted) < 1e-5
 
 
-def test_ddpm_loop(tmp_path: Path) -> None:
-    """diffusers' scheduler step by step; the fresh noise of each step is ours, for its generator is another."""
+def test_ddpm_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """diffusers' own pipeline; the first noise and that of each step are given to it, for its generator is another.
+
+    What it computes in float32, angles and shares of signal, it gets in float64.
+    """
     net = ddpm()
     reference = Reference("ddpm", save(net, tmp_path / "w.safetensors"), trained_steps=6, beta_end=0.3, **DDPM)
     noise = random_floats(1, 3, 16, 16)
-    scheduler = DDPMScheduler(6, 1e-4, 0.3, variance_type="fixed_small", clip_sample=True)
-    x = torch.tensor(noise).double()
-    for t in scheduler.timesteps:
-        guess = reference(image=x.numpy(), time=np.array([float(t)]))["noise"]
-        mean, _ = moments(scheduler, torch.tensor(guess), int(t), x)
-        x = mean + scheduler._get_variance(t) ** 0.5 * drawn(int(t)) * (t > 0)
-    got = reference("sample", noise=noise, seed=7)["image"]
-    assert error(got, (x / 2 + 0.5).clamp(0, 1)) < 1e-5
-
-
-def moments(scheduler: Any, guess: torch.Tensor, t: int, x: torch.Tensor) -> Any:
-    """The mean that the scheduler steps to: with a generator whose noise is taken out again."""
-    generator = torch.Generator().manual_seed(0)
-    stepped = scheduler.step(guess, t, x, generator=generator).prev_sample
-    fresh = torch.randn(guess.shape, generator=torch.Generator().manual_seed(0), dtype=guess.dtype)
-    spread = scheduler._get_variance(t) ** 0.5 if t > 0 else 0.0
-    return stepped - spread * fresh, spread
+    pipeline: Any = DDPMPipeline(net, DDPMScheduler(6, 1e-4, 0.3, variance_type="fixed_small", clip_sample=True))
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.unet.time_proj = Angles(half=4, shift=1, cosine_first=False)
+    scheduler = pipeline.scheduler
+    scheduler.betas = torch.linspace(1e-4, 0.3, 6, dtype=torch.float64)
+    scheduler.alphas = 1 - scheduler.betas
+    scheduler.alphas_cumprod = torch.cumprod(scheduler.alphas, 0)
+    fresh = iter([torch.tensor(noise).double(), *(drawn(t) for t in range(5, 0, -1))])
+    for module in (pipeline_ddpm, scheduling_ddpm):
+        monkeypatch.setattr(module, "randn_tensor", lambda *args, **kwargs: next(fresh))
+    wanted = pipeline(num_inference_steps=6, output_type="np").images.transpose(0, 3, 1, 2)
+    assert next(fresh, None) is None
+    # The fresh noise of each step is drawn in float32.
+    assert error(reference("sample", noise=noise, seed=7)["image"], wanted) < 1e-6
 
 
 def drawn(t: int) -> torch.Tensor:
