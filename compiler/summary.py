@@ -11,7 +11,7 @@ from .ir.graph import Graph, Node, Value
 from .ir.op import Cost, Op
 from .ir.program import Entry, Program
 from .ir.types import TensorType
-from .live import peak, root_values
+from .live import Places, peak, root_values
 from .ops.control import Call, Cond, Scan
 from .passes.frozen import nbytes
 
@@ -152,7 +152,8 @@ class _Counter:
     program: Program
     sizes: Mapping[str, int]
     depth: int
-    functions: dict[str, tuple[Breakdown, int]] = field(default_factory=dict)
+    functions: dict[str, Breakdown] = field(default_factory=dict)
+    peaks: dict[tuple[str, Places, Places], int] = field(default_factory=dict)
     readers: dict[Graph, dict[Value, Node]] = field(default_factory=dict)
     handed: dict[str, dict[int, int]] = field(default_factory=dict)
     costs: dict[tuple[type[Op], Op, tuple[TensorType, ...], tuple[TensorType, ...]], tuple[int, int]] = field(
@@ -213,26 +214,40 @@ class _Counter:
         for node in graph.nodes:
             label = self.label(node)
             if isinstance(node.op, Call):
-                for inner, part in self.function(node.op.function)[0].items():
+                for inner, part in self.function(node.op.function).items():
                     found.setdefault(self.joined(label, inner), _Work()).add(part)
             else:
                 found.setdefault(label, _Work()).add(self.node(node))
         return found
 
-    def function(self, name: str) -> tuple[Breakdown, int]:
-        """The work of a function and its peak memory."""
+    def function(self, name: str) -> Breakdown:
+        """The work of a function."""
         if name not in self.functions:
-            graph = self.program.functions[name]
-            self.functions[name] = (self.graph(graph), peak(graph, self.sizes, self.inner, self.passed))
+            self.functions[name] = self.graph(self.program.functions[name])
         return self.functions[name]
 
-    def inner(self, node: Node) -> int:
-        """The memory that a node needs while it runs, beside its results."""
+    def memory(self, name: str, given: Places, unread: Places) -> int:
+        """The peak memory of a function that may free its inputs ``given``, which are counted then.
+
+        Nobody reads its outputs ``unread``.
+        """
+        key = (name, given, unread)
+        if key not in self.peaks:
+            graph = self.program.functions[name]
+            owned = [value for at, value in enumerate(graph.inputs) if at in given]
+            kept = [value for at, value in enumerate(graph.outputs) if at not in unread]
+            self.peaks[key] = peak(graph, self.sizes, self.inner, self.passed, owned, kept)
+        return self.peaks[key]
+
+    def inner(self, node: Node, given: Places, unread: Places) -> int:
+        """The memory that a node needs while it runs, beside its results and operands: see `peak`."""
         if isinstance(node.op, Call):
-            # The results of the callee are those of the call: counted already.
+            # The results of the callee are those of the call, what it was given was the caller's: counted already.
             passed = self.passed(node)
-            made = sum(self.nbytes(value.type) for value in node.outputs if value not in passed)
-            return max(0, self.function(node.op.function)[1] - made)
+            counted = [value for at, value in enumerate(node.outputs) if value not in passed and at not in unread]
+            counted += [value for at, value in enumerate(node.inputs) if at in given]
+            need = self.memory(node.op.function, given, unread)
+            return max(0, need - sum(self.nbytes(value.type) for value in counted))
         return max((peak(region, self.sizes, self.inner, self.passed) for region in node.regions), default=0)
 
     def passed(self, node: Node) -> dict[Value, Value]:

@@ -217,7 +217,7 @@ def _title(said: SpecNode) -> str:
         written = said.value.text
         return written if len(written) <= LONGEST_LABEL and " if " not in written else ""
     text = said.part if isinstance(said, PartNode) else said.block if isinstance(said, BlockNode) else said.op
-    return text.literal or ""
+    return (text.literal or "").rpartition(".")[2]
 
 
 def _calls(node: Node, owned: frozenset[Value], needed: Container[Value], program: Program) -> Iterator[Called]:

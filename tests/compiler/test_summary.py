@@ -124,6 +124,46 @@ def test_what_a_function_hands_back_needs_no_memory_of_its_own() -> None:
     assert summarize(program(text)).activation_bytes == 16 + 16
 
 
+def test_what_a_function_reads_last_is_freed_inside() -> None:
+    """A program takes the same memory, cut into functions or not."""
+    text = """function "f" {
+      input %0: float32[1000]
+      %1 = exp(%0) : float32[1000]
+      %2 = neg(%1) : float32[1000]
+      %3 = abs(%2) : float32[1000]
+      output %3
+    }
+    entry "main" {
+      input %0 "x": float32[1000]
+      %1 = exp(%0) : float32[1000]
+      %2 = call(%1) {function: "f", types: [float32[1000]]} : float32[1000]
+      %3 = call(%2) {function: "f", types: [float32[1000]]} : float32[1000]
+      output "y" %3
+    }"""
+    assert summarize(program(text)).activation_bytes == 2 * 4000
+    kept = text.replace('output "y" %3', 'output "y" %3\noutput "first" %1')
+    assert summarize(program(kept)).activation_bytes == 3 * 4000
+
+
+def test_results_of_functions_that_nobody_reads_are_not_kept() -> None:
+    text = """function "f" {
+      input %0: float32[1000]
+      %1 = exp(%0) : float32[1000]
+      %2 = neg(%1) : float32[1000]
+      %3 = abs(%2) : float32[1000]
+      output %3
+      output %1
+    }
+    entry "main" {
+      input %0 "x": float32[1000]
+      %1, %2 = call(%0) {function: "f", types: [float32[1000], float32[1000]]} : float32[1000], float32[1000]
+      %3, %4 = call(%1) {function: "f", types: [float32[1000], float32[1000]]} : float32[1000], float32[1000]
+      output "y" %3
+    }"""
+    assert summarize(program(text)).activation_bytes == 2 * 4000
+    assert summarize(program(text.replace('"y" %3', '"y" %3\noutput "kept" %2'))).activation_bytes == 3 * 4000
+
+
 def test_values_live_until_they_are_read_last() -> None:
     text = """entry "main" [N] {
       input %0 "x": float32[N]
