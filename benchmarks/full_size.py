@@ -17,7 +17,7 @@ import numpy as np
 from netwright.driver.files import write_file
 from netwright.driver.memory import gibibytes, physical_memory
 from netwright.driver.processes import THREAD_VARIABLES
-from netwright.driver.verify import worst_error
+from netwright.driver.samples import distance
 
 from . import machine
 from .full_size_job import FILE, Job
@@ -155,7 +155,17 @@ def _compare(found: dict[str, Data], folder: Path) -> None:
         if first is None:
             first = outputs
         else:
-            result["difference"] = worst_error(outputs, first)
+            result["difference"] = max((_apart(outputs[name], first[name]) for name in _comparable(first)), default=0.0)
+
+
+def _comparable(outputs: Mapping[str, np.ndarray]) -> list[str]:
+    """The outputs to compare: with random weights many boxes of a detector score the same, and come in any order."""
+    return ["scores"] if "scores" in outputs else list(outputs)
+
+
+def _apart(got: np.ndarray, wanted: np.ndarray) -> float:
+    difference, largest = distance(got, wanted)
+    return difference / largest
 
 
 def page(data: Data) -> str:
@@ -181,7 +191,8 @@ def page(data: Data) -> str:
         "that either process held, mapped files included. Times are seconds of the processor, which other processes "
         "disturb little, with one thread in NumPy and onnxruntime; elapsed times are in the data beside this page. "
         "`drawn in` is the time of the random generator, which is not in the cells. `difference` is the largest "
-        "between the outputs of numpy and of the other targets, relative to the largest value of the output.\n",
+        "between the outputs of numpy and of the other targets, relative to the largest value of the output (of "
+        "detectors the scores: with random weights many are equal, and their boxes come in any order).\n",
         f"{table(head, rows)}\n",
         *(["## What failed\n", "\n".join(problems) + "\n"] if problems else []),
         "## Exported files over 2 GiB\n",
