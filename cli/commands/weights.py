@@ -104,6 +104,25 @@ def map_(
         raise typer.Exit(1)
 
 
+def list_(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A spec file, or zoo:NAME.")],
+    knobs: SetOption = None,
+    given: WithOption = None,
+    dtype: DtypeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the parameters of a model: what a file of it holds, if it needs no rules."""
+    parameters = open_model(model, knobs, given, dtype).program.parameters
+    rows = [(path, parameter.type.dtype.value, static_shape(parameter)) for path, parameter in parameters.items()]
+    if json:
+        say_json([{"parameter": path, "dtype": kind, "shape": list(shape)} for path, kind, shape in rows])
+        return
+    shown = table("parameter", "dtype", "shape")
+    for path, kind, shape in rows:
+        shown.add_row(cell(path), kind, shape_text(shape))
+    show(shown)
+
+
 def _check(file: Path) -> None:
     if not file.exists():
         raise UsageError(f"there is no file {file}")
@@ -219,4 +238,5 @@ app = typer.Typer(
     context_settings=SETTINGS,
 )
 app.command("inspect", epilog=epilog(("netwright weights inspect model.safetensors",)))(inspect)
+app.command("list", epilog=epilog(("netwright weights list zoo:resnet50",)))(list_)
 app.command("map", epilog=epilog(("netwright weights map model.safetensors --model zoo:resnet50",)))(map_)

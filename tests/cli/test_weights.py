@@ -65,6 +65,17 @@ def test_a_piece_that_is_missing(cli: Cli, turned: tuple[Path, Path]) -> None:
     assert report["missing"] == [{"parameter": "a.weight", "shape": [6, 4]}]
 
 
+def test_what_a_file_must_hold(cli: Cli, turned: tuple[Path, Path]) -> None:
+    spec, _ = turned
+    wanted = {"a.weight": [6, 4], "a.bias": [6]}
+    rows = [line.split(maxsplit=2) for line in cli("weights", "list", spec).fine().splitlines()[1:]]
+    assert {row[0]: row[2].strip() for row in rows} == {path: str(shape) for path, shape in wanted.items()}
+    listed = cli("weights", "list", spec, "--dtype", "float64", "--json").json
+    assert {row["parameter"]: row["shape"] for row in listed} == wanted and {row["dtype"] for row in listed} == {
+        "float64"
+    }
+
+
 @pytest.mark.parametrize("words", [[], ["zoo:lenet5", "--model", "zoo:lenet5"]])
 def test_one_model_is_named(cli: Cli, turned: tuple[Path, Path], words: list[str]) -> None:
     assert "say once which model" in cli("weights", "map", turned[1], *words).refused()
