@@ -129,7 +129,7 @@ HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "an empty folder": (lambda folder: (folder / FILES["unet"]).unlink(), "the file of `unet` is not there: unet/"),
     "nothing": (
-        lambda folder: [shutil.rmtree(folder / name) for name in FILES],
+        lambda folder: [path.unlink() for path in folder.glob("*/*")],
         "no file of a sub-model: `text_encoder/model.safetensors`, `unet/diffusion_pytorch_model.safetensors`",
     ),
     "a pickle": (only_a_pickle, "pickles are not read"),
