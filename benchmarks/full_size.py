@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ Data = dict[str, Any]
 
 
 def main() -> None:
-    """Measure, and after each model write the page and its data: what was measured before stays in them."""
+    """Measure, and after each step write the page and its data: what was measured before stays in them."""
     options = arguments()
     path = RESULTS / f"full-size-{machine.name()}.json"
     data: Data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"cases": {}}
@@ -49,10 +49,11 @@ def main() -> None:
         old = data["cases"].get(case.name, {})
         if options.missing and _complete(old, case, options.targets):
             continue
-        data["cases"][case.name] = measured(case, options, old)
-        RESULTS.mkdir(exist_ok=True)
-        _write(path, json.dumps(data, indent=1) + "\n")
-        _write(path.with_suffix(".md"), page(data))
+        for found in measured(case, options, old):
+            data["cases"][case.name] = found
+            RESULTS.mkdir(exist_ok=True)
+            _write(path, json.dumps(data, indent=1) + "\n")
+            _write(path.with_suffix(".md"), page(data))
     print(page(data), end="")
 
 
@@ -87,21 +88,22 @@ def _complete(old: Data, case: FullSize, targets: Sequence[str]) -> bool:
     return "does_not_fit" in old or set(_targets(case, targets)) <= old.get("targets", {}).keys()
 
 
-def measured(case: FullSize, options: argparse.Namespace, old: Data) -> Data:
-    """The data of a case, what is measured now in the place of what was there before."""
+def measured(case: FullSize, options: argparse.Namespace, old: Data) -> Iterator[Data]:
+    """The data of a case after each target, what is measured now in the place of what was there before."""
     _tell(f"{case.name} ({case.parameters:,} parameters)")
     found: Data = {"what": case.what, "parameters": case.parameters, "targets": dict(old.get("targets", {}))}
     problem = _too_large(case)
     if problem:
-        return {**found, "does_not_fit": problem}
+        yield {**found, "does_not_fit": problem}
+        return
     with tempfile.TemporaryDirectory(prefix="netwright-full-size-") as name:
         folder = Path(name)
         for target in _targets(case, options.targets):
             _tell(f"{case.name}: {target}")
             found["targets"][target] = {**_steps(case, target, folder, options), "source": machine.source()}
-        _compare(found["targets"], folder)
-    found["date"] = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return found
+            _compare(found["targets"], folder)
+            found["date"] = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+            yield found
 
 
 def _too_large(case: FullSize) -> str:
