@@ -28,14 +28,13 @@ def draw(fields: Iterable[Field], given: Mapping[str, str], outputs: Mapping[str
     """Write what the outputs say as PNG; returns what was drawn.
 
     That is the picture among the inputs under ``boxes`` (with ``scores``, ``classes``, ``count``); the output
-    ``image``, a
-    batch in a row; or the picture among the inputs under the likeliest class of each pixel of an output
+    ``image``, a batch in a row; or the picture among the inputs under the likeliest class of each pixel of an output
     [1, classes, height, width], class 0 left clear. Raises InputError, OutputError.
     """
     if all(name in outputs for name in BOXES):
         picture = _given(fields, given)
         drawn = _boxes(picture, outputs)
-        what = f"{drawn} boxes"
+        what = "1 box" if drawn == 1 else f"{drawn} boxes"
     elif MADE in outputs and outputs[MADE].ndim == 4 and outputs[MADE].shape[1] in (1, 3):
         picture, drawn = _made(outputs[MADE]), len(outputs[MADE])
         what = f"{drawn} pictures" if drawn > 1 else "the picture"
@@ -45,7 +44,7 @@ def draw(fields: Iterable[Field], given: Mapping[str, str], outputs: Mapping[str
         if not scores:
             raise InputError(f"--draw finds neither {', '.join(BOXES)} nor scores [1, classes, height, width]")
         picture, drawn = _classes(picture, scores[0][0])
-        what = f"{drawn} classes"
+        what = "1 class" if drawn == 1 else f"{drawn} classes"
     write_file(path, lambda file: picture.save(file, "PNG"))
     return what
 
@@ -87,10 +86,18 @@ def _boxes(picture: Image.Image, outputs: Mapping[str, np.ndarray]) -> int:
             continue
         pen.rectangle(edges, outline=_colour(kind), width=width)
         label = f"{kind}: {float(outputs['scores'][0, at]):.2f}"
-        place = (max(0.0, edges[0]) + width, max(0.0, edges[1]) + width)
+        place = _label_place(edges, pen.textbbox((0, 0), label)[3], width)
         pen.rectangle(pen.textbbox(place, label), fill=_colour(kind))
         pen.text(place, label, fill=(0, 0, 0))
     return count
+
+
+def _label_place(edges: list[float], height: float, width: int) -> tuple[float, float]:
+    """In the corner of its box; above a box that it would hide, or below where there is no room above."""
+    left, top, _, bottom = (max(0.0, edge) for edge in edges)
+    if bottom - top >= 1.5 * height:
+        return left + width, top + width
+    return left, top - height - 1 if top > height else bottom + 1
 
 
 def _classes(picture: Image.Image, scores: np.ndarray) -> tuple[Image.Image, int]:
