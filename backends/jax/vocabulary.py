@@ -9,7 +9,7 @@ from ...compiler.ir import DType
 from ..source import Vocabulary
 
 _WRITTEN = """
-    T abs add argmax argsort array asarray astype at bitcast_convert_type bool_ broadcast_to concatenate cond
+    T mT abs add argmax argsort array asarray astype at bitcast_convert_type bool_ broadcast_to concatenate cond
     conv_general_dilated cos cumsum div dot_general dynamic_slice dynamic_update_slice erf exp floor full gelu
     get_tensor iinfo inf iota isnan jit keys log log_softmax logistic matmul max maximum mean min minimum nan
     ndarray nn ones pad parent power prod reduce_window rem reshape rev round scan set shape sigmoid sign

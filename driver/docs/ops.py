@@ -23,7 +23,7 @@ def ops_page() -> str:
         "An **op** computes; a **layer** is an op that owns parameters. Both stand in a graph as `{op: NAME, ...}`. "
         "Ops without required fields can also be called in formulas: `tanh(c)`, `where(m, a, b)`. "
         "`x?` is an optional operand, `xs*` a list. A gradient is *declared* by the op itself, or it is that *of the "
-        "decomposition* or *of the region*, or *zero* where the result does not move with small changes, or *refused*.\n"
+        "decomposition* or *of the region*, or *zero* where small changes do not move the result, or *refused*.\n"
     )
     lines.append("## Layers\n")
     for name in sorted(LAYERS):
