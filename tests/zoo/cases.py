@@ -126,6 +126,7 @@ CASES: dict[str, Case] = {
     "cnn": once("cnn", {"image": random_floats(2, 3, 64, 64)}),
     "alexnet": once("alexnet", {"image": random_floats(2, 3, 67, 67)}, size=67, hidden=64),
     "alexnet_grouped": once("alexnet_grouped", {"image": random_floats(2, 3, 99, 99)}, size=99, width=24, hidden=64),
+    "alexnet_slim": once("alexnet_slim", {"image": random_floats(2, 3, 67, 67)}, size=67, width=16, hidden=64),
     "seresnet50": once("seresnet50", {"image": random_floats(2, 3, 65, 50)}, depths=[1, 2, 1, 1]),
     "senet154": once("senet154", {"image": random_floats(1, 3, 64, 48)}, depths=[1, 1, 1]),
     "yolov1": once("yolov1", {"image": random_floats(2, 3, 128, 128)}, grid=2, width=8, hidden=32, classes=5),

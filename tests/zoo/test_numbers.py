@@ -60,6 +60,7 @@ CASES = [
     Case("lenet5", 61_706, 416_520, knobs={"pool": "avg"}),
     Case("alexnet", 62_378_344, 1.1353 * GIGA),
     Case("alexnet_grouped", 60_965_224, 0.7244 * GIGA),
+    Case("alexnet_slim", 61_100_840, 0.7142 * GIGA),
     Case("vgg11", 132_863_336, 7.6091 * GIGA),
     Case("vgg13", 133_047_848, 11.3085 * GIGA),
     Case("vgg16", 138_357_544, 15.4703 * GIGA),
