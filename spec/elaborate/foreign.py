@@ -64,7 +64,7 @@ def op_hint(name: str) -> str | None:
     word = folded(name.rpartition(".")[2])
     if word in CELLS:
         return (
-            "recurrent layers are blocks: include zoo/recurrent/recurrent.yaml and write {block: recurrent.stack, ...}"
+            "recurrent layers are blocks: write include: {recurrent: zoo:recurrent} and {block: recurrent.stack, ...}"
         )
     return f"did you mean `{OPS[word]}`?" if word in OPS else None
 
