@@ -13,7 +13,6 @@ from .written import MAIN, Home, Written, written_in
 
 MOST_BLOCKS = 10
 MOST_BOXES = 60
-FEWEST_BOXES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,11 @@ def _sizes(model: Model) -> dict[str, int]:
     return {name: size for name, size in usual_sizes(model).items() if size > 1}
 
 
+def _says_something(made: Chart) -> bool:
+    several = len(made.boxes) > 1 or any(box.times > 1 or box.loops for box in made.boxes.values())
+    return several and len(made.boxes) <= MOST_BOXES
+
+
 @dataclass(slots=True)
 class _Sketch:
     program: Program
@@ -83,8 +87,7 @@ class _Sketch:
             made = self.function(called)
             pending += made.calls
             home = self.written.home(self.program.functions[called.name])
-            own = home is not None and home[0] in files and home[1] != MAIN
-            if home is not None and own and FEWEST_BOXES <= len(made.boxes) <= MOST_BOXES:
+            if home is not None and home[0] in files and home[1] != MAIN and _says_something(made):
                 yield home, made
 
     def entry(self, entry: Entry) -> Chart:

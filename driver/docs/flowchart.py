@@ -12,6 +12,7 @@ from ...compiler.ops.attention import Attention
 from ...compiler.ops.contract import Conv
 from ...compiler.ops.control import Call, Scan
 from ...compiler.ops.pooling import AvgPool2d, MaxPool2d
+from ...spec.model.formulas import Formula
 from ...spec.model.nodes import BlockNode, LoopNode, PartNode, ValueNode
 from ...spec.model.nodes import Node as SpecNode
 from .written import Place, Written
@@ -22,6 +23,7 @@ PLUMBING = frozenset(["broadcast", "cast", "constant", "reshape", "slice", "tran
 """Ops that say little about what a node does, if it became others, too."""
 HIDDEN = frozenset(["constant", "dimension"])
 """Ops without a box of their own."""
+_NAME = re.compile(r"[A-Za-z0-9_.]+(?:\[-?\d+\])?")
 _PLAIN = re.compile(r"[^A-Za-z0-9 _.,+*/()=:\[\]-]")
 
 
@@ -29,14 +31,22 @@ _PLAIN = re.compile(r"[^A-Za-z0-9 _.,+*/()=:\[\]-]")
 class Box:
     """A node of the spec, and the ops that it became; ``labels`` are those of its iterations.
 
-    ``title`` is what the node says that it is, nothing if it says it by an arg, at length or under a condition.
+    ``title`` is what the node says that it is, nothing if it says it by an arg, at length or under a condition;
+    ``operand`` is what it is computed of, if that is a calculation.
     """
 
     title: str = ""
     name: str = ""
     call: bool = False
+    operand: str = ""
     labels: dict[str, None] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def times(self) -> int:
+        """How often it stands in a row."""
+        repeats = {label.rpartition(".")[2] for label in self.labels if "." in label}
+        return len(self.labels) if len(repeats) == len(self.labels) else 1
 
     @property
     def loops(self) -> bool:
@@ -209,15 +219,24 @@ class _Drawn:
         if said is None:
             return Box()
         title, names = _title(said), ", ".join(map(str, said.names))
-        return Box(title, names if names != title else "", isinstance(said, LoopNode))
+        return Box(title, names if names != title else "", isinstance(said, LoopNode), _operand(said))
 
 
 def _title(said: SpecNode) -> str:
     if isinstance(said, ValueNode):
-        written = said.value.text
-        return written if len(written) <= LONGEST_LABEL and " if " not in written else ""
+        return _short(said.value.text)
     text = said.part if isinstance(said, PartNode) else said.block if isinstance(said, BlockNode) else said.op
     return (text.literal or "").rpartition(".")[2]
+
+
+def _operand(said: SpecNode) -> str:
+    """The operand of a node, if that is a calculation."""
+    given = None if isinstance(said, ValueNode) else said.in_
+    return "" if not isinstance(given, Formula) or _NAME.fullmatch(given.text) else _short(given.text)
+
+
+def _short(formula: str) -> str:
+    return formula if len(formula) <= LONGEST_LABEL and " if " not in formula else ""
 
 
 def _calls(node: Node, owned: frozenset[Value], needed: Container[Value], program: Program) -> Iterator[Called]:
@@ -242,13 +261,12 @@ def _label(box: Box) -> str:
     """The title of a box, how often it is there, what tells its ops apart, and its name."""
     inner = [node for node in box.nodes if node.op.name not in PLUMBING] or box.nodes
     title = escaped(box.title or (inner[-1].op.name if inner else ""))
-    repeats = {label.rpartition(".")[2] for label in box.labels if "." in label}
-    if len(box.labels) > 1 and len(repeats) == len(box.labels):
-        title += f" x{len(box.labels)}"
-    lines = [title]
+    lines = [f"{title} x{box.times}" if box.times > 1 else title]
+    if box.operand:
+        lines.append(f"of {escaped(box.operand)}")
     if box.loops:
         lines.append("step by step")
-    elif len(box.labels) == 1 and (detail := _detail(inner)):
+    elif box.times == 1 and (detail := _detail(inner)):
         lines.append(escaped(detail))
     if box.name:
         lines.append(escaped(box.name))
