@@ -1,4 +1,4 @@
-"""Text to token ids and back, by a `tokenizer.json` that the `tokenizers` library reads."""
+"""Text to token ids and back, by the `tokenizers` library and its `tokenizer.json`, or by older files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backends.executable import InputError
 from ..backends.signature import Field
+from . import byte_pairs
 
 LARGEST_FILE = 256 * 2**20
 """Bytes of the largest tokenizer file that is read."""
@@ -63,28 +64,45 @@ class Tokenizers:
                 )
             from tokenizers import Tokenizer
 
-            if path.stat().st_size > LARGEST_FILE:
-                raise InputError(f"{path} is larger than {LARGEST_FILE // 2**20} MiB")
+            is_pair = path.is_dir()
+            for file in [path / name for name in byte_pairs.FILES] if is_pair else [path]:
+                if file.stat().st_size > LARGEST_FILE:
+                    raise InputError(f"{file} is larger than {LARGEST_FILE // 2**20} MiB")
             try:
-                self._loaded[path] = Tokenizer.from_file(str(path))
+                self._loaded[path] = byte_pairs.read_byte_pairs(path) if is_pair else Tokenizer.from_file(str(path))
             except Exception as error:
                 # The library raises plain exceptions of its own for whatever is wrong with a file.
                 raise InputError(f"{path} is no tokenizer file: {error}") from error
         return self._loaded[path]
 
     def _find(self, field: Field, name: str) -> Path:
+        """A tokenizer file, or a folder with the two files of byte pairs."""
         if self._file is not None:
-            if not self._file.is_file():
-                raise InputError(f"there is no file {self._file}")
-            return self._file
+            found = self._file if self._file.is_file() else _inside(self._file, Path(name).name)
+            if found is None:
+                what = (
+                    f"no {Path(name).name}, nor {' and '.join(byte_pairs.FILES)}, in"
+                    if self._file.is_dir()
+                    else "no file"
+                )
+                raise InputError(f"there is {what} {self._file}")
+            return found
         for folder in self._folders:
-            if (folder / name).is_file():
-                return folder / name
+            found = _inside((folder / name).parent, Path(name).name)
+            if found is not None:
+                return found
         looked = ", ".join(map(str, self._folders)) or "no folder"
         raise InputError(
             f"{field.name} is text, and {name} is not found (in {looked}): say --tokenizer FILE, or give ids: "
             f"--input {field.name}=[[1, 2]]"
         )
+
+
+def _inside(folder: Path, name: str) -> Path | None:
+    """The tokenizer file in a folder; the folder itself if it holds the two files of byte pairs instead."""
+    if (folder / name).is_file():
+        return folder / name
+    return folder if all((folder / each).is_file() for each in byte_pairs.FILES) else None
 
 
 def _shown(text: str) -> str:

@@ -77,7 +77,9 @@ def run(
     tokenizer: Annotated[
         Path | None,
         typer.Option(
-            "--tokenizer", metavar="FILE", help="tokenizer.json, if it is not beside the weights or the spec."
+            "--tokenizer",
+            metavar="FILE",
+            help="tokenizer.json, or a folder with vocab.json and merges.txt, if not beside the weights or the spec.",
         ),
     ] = None,
     verify_weights: Annotated[
@@ -147,6 +149,7 @@ app = command(
     "netwright run zoo:lenet5 --input image=digit.png",
     "netwright run lenet5 --input image=digit.png -o scores.npz",
     "netwright run zoo:yolov3 --weights yolov3.weights --input image=street.png --draw boxes.png",
+    "netwright run zoo:stable_diffusion --weights sd/ -i prompt='a cute bunny' --dim H=8 --dim W=8 --draw bunny.png",
     "netwright run zoo:gpt2 --weights gpt2/ --entry generate -i ids='Once upon a time'",
     "netwright run zoo:gpt2 --entry generate -i ids='\\[\\[15496, 11]]' -i temperature=1 -i seed=0",
 )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from PIL import Image
-from safetensors.numpy import load_file, save_file
 
-from ..zoo.diffusion_oracles import FILES, SIZES, ids, run_pipeline, save_checkpoint, small, words
+from ..zoo.diffusion_oracles import SIZES, ids, run_pipeline, save_checkpoint, small, words
 from .conftest import Cli
 
 KNOBS = tuple(word for name, value in SIZES.items() for word in ("--set", f"{name}={json.dumps(value)}"))
@@ -66,8 +65,6 @@ def test_a_bundle_and_an_onnx_file(cli: Cli, nets: dict[str, Any], checkpoint: P
     # The latent of the picture, beside diffusers' encoder.
     encode = ("--entry", "encode", "-i", f"image={tmp_path / 'photo.npy'}", "-o", tmp_path / "latent.npz")
     cli("run", tmp_path / "bundle", *encode).fine()
-    import torch
-
     with torch.no_grad():
         encoded = nets["vae"].encode(torch.tensor(picture).double() * 2 - 1).latent_dist
     latent = np.load(tmp_path / "latent.npz")

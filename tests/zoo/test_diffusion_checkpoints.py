@@ -71,7 +71,7 @@ def sharded(folder: Path) -> None:
     path = folder / FILES["unet"]
     tensors = load_file(path)
     path.unlink()
-    where = {}
+    where: dict[str, str] = {}
     for at, keys in enumerate((list(tensors)[::2], list(tensors)[1::2])):
         name = f"diffusion_pytorch_model-{at + 1:05}-of-00002.safetensors"
         save_file({key: tensors[key] for key in keys}, path.parent / name)
@@ -129,7 +129,7 @@ HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "an empty folder": (lambda folder: (folder / FILES["unet"]).unlink(), "the file of `unet` is not there: unet/"),
     "nothing": (
-        lambda folder: [path.unlink() for path in folder.glob("*/*")],
+        lambda folder: tuple(map(Path.unlink, folder.glob("*/*"))),
         "no file of a sub-model: `text_encoder/model.safetensors`, `unet/diffusion_pytorch_model.safetensors`",
     ),
     "a pickle": (only_a_pickle, "pickles are not read"),
