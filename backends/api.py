@@ -144,6 +144,10 @@ class Backend(ABC):
         """None if this machine can run the target on its default device, else why not."""
         return self.unavailable()
 
+    def slow(self) -> str | None:
+        """Why it is right but no measure of speed on the default device here, for a person who waits; None if it is."""
+        return None
+
     requires: ClassVar[frozenset[str]] = frozenset()
     """Optional passes that the pipeline must run for this target (see `compiler.pipeline`)."""
     forbids: ClassVar[frozenset[str]] = frozenset()

@@ -154,7 +154,8 @@ class _Comparison:
 
     def of(self, target: str, bisect: bool) -> Outcome:
         """A target beside the reference."""
-        self.tell(target)
+        slow = registry.get(target).slow()
+        self.tell(f"{target}, {slow}; smaller by --set and --dim is quicker" if slow else target)
         try:
             net = compile_model(self.model, Build(target), self.weights)
             errors = differences(run_all(net, self.inputs), self.wanted)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.abc
-import importlib.util
 import math
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +11,7 @@ import numpy as np
 
 from ..api import BackendError, Loaded, Runtime
 from ..bundle import SafetensorsFile
+from ..importing import import_text
 from ..source import check_source
 from . import devices
 from .devices import import_jax
@@ -23,36 +21,11 @@ SOURCE = "model.py"
 CONSTANTS = "constants.safetensors"
 
 
-class _Text(importlib.abc.ExecutionLoader):
-    """Loads a module from a text that was checked: what runs is what was read."""
-
-    def __init__(self, text: str, path: str) -> None:
-        self.text, self.path = text, path
-
-    def get_source(self, fullname: str) -> str:
-        return self.text
-
-    def get_filename(self, fullname: str) -> str:
-        return self.path
-
-
 def import_model(text: str, path: str = SOURCE) -> Any:
     """The emitted module. ``path`` is what tracebacks show. Raises `BackendError` for a text that fails the check."""
     check_source(text, vocabulary())
     import_jax()
-    spec = importlib.util.spec_from_loader("netwright_emitted_model", _Text(text, path))
-    if spec is None or spec.loader is None:
-        raise BackendError(f"{path} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    # Its named tuples look their module up while they are made.
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise BackendError(f"{path} cannot be imported: {error}") from error
-    finally:
-        sys.modules.pop(spec.name, None)
-    return module
+    return import_text(text, "netwright_emitted_model", path)
 
 
 class JaxRuntime(Runtime):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from ..api import BackendError, Loaded, Runtime
+from ..importing import import_text
 from ..source import check_source
 from .vocabulary import vocabulary
 
@@ -22,35 +20,14 @@ MODULE = "model.py"
 _count = itertools.count()
 
 
-class _Loader(importlib.abc.SourceLoader):
-    """Gives the import system the text that was checked; nothing is read twice, nothing is cached beside it."""
-
-    def __init__(self, path: Path, text: bytes) -> None:
-        self.path, self.text = path, text
-
-    def get_filename(self, fullname: str) -> str:
-        return str(self.path)
-
-    def get_data(self, path: str | bytes) -> bytes:
-        return self.text
-
-
 def import_checked(path: Path) -> ModuleType:
     """The module at ``path``, under a private name. Raises `BackendError` if it holds what no emitted module does."""
     try:
-        text = path.read_bytes()
-        check_source(text.decode("utf-8"), vocabulary())
+        text = path.read_bytes().decode("utf-8")
+        check_source(text, vocabulary())
     except (OSError, UnicodeDecodeError) as error:
         raise BackendError(f"{path} cannot be read: {error}") from error
-    name = f"_netwright_numpy_{next(_count)}"
-    spec = importlib.util.spec_from_loader(name, _Loader(path, text))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise BackendError(f"{path} cannot be imported: {error}") from error
-    return module
+    return import_text(text, f"_netwright_numpy_{next(_count)}", str(path))
 
 
 class NumpyRuntime(Runtime):

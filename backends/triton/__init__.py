@@ -19,6 +19,9 @@ from .offline import for_architecture
 from .runtime import TritonRuntime
 from .vocabulary import vocabulary
 
+KERNELS_AT_RUN = "kernels are compiled from model.py at their first launch; the files under kernels/ are not read"
+"""What the manifest of a bundle for an architecture says of its machine code: the tuner may choose other tiles."""
+
 
 class TritonBackend(Backend):
     """Programs for GPUs, in Triton."""
@@ -34,6 +37,9 @@ class TritonBackend(Backend):
 
     def unready(self) -> str | None:
         return toolchain.missing() or toolchain.no_device()
+
+    def slow(self) -> str | None:
+        return "interpreted on the CPU" if toolchain.interpreting() else None
 
     def claims(self, node: Node) -> str | None:
         return refusal(node)
@@ -57,6 +63,7 @@ class TritonBackend(Backend):
         if device.kind == "offline":
             made = for_architecture(emitted.text, emitted.kernels, device.name, options.report)
             files |= {cubin.file: cubin.data for cubin in made}
+            metadata["run"] = KERNELS_AT_RUN
             metadata["kernels"] = {cubin.job.kernel.name: cubin.to_json() for cubin in made}
         return Emission(files, metadata=metadata)
 

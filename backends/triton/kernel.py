@@ -17,6 +17,10 @@ from .arrays import Array
 
 WIDE = "WIDE"
 """A constant that kernels with long offsets have: whether they count in 64 bits. The launcher sets it."""
+LONG_TEXT = "2**31 - 2**20"
+LONG = 2**31 - 2**20
+"""Elements of an array from which on kernels count in 64 bits: the last tile may reach past the end, and Triton's tiles
+have 2^20 elements at most. Below it every offset, and every stride that is not multiplied by 0, fits 32 bits."""
 INTERPRETED = "INTERPRETED"
 """A constant that kernels may have: whether the interpreter runs them (its 16-bit `tl.dot` is wrong)."""
 
@@ -73,7 +77,7 @@ GridAxis = tuple["AnyDim | Tiles | str", ...]
 class Launch:
     """One run of a kernel: arguments in its order (arrays by the start of their buffer, sizes), and the grid.
 
-    ``extents`` are counts of elements; where one of them reaches 2^31 the kernel counts in 64 bits.
+    ``extents`` are counts of elements; where one of them reaches `LONG` the kernel counts in 64 bits.
     """
 
     kernel: Kernel
@@ -190,16 +194,23 @@ class Draft:
     def _widened(self) -> list[str]:
         """The lines, with 64-bit counting where an array may need it."""
         most = max((bounds(extent)[1] for extent in self.extents), default=0)
-        body = []
+        body: list[str] = []
         for line in self.lines:
             if "\0" not in line:
                 if line.strip() == f"if {WIDE}:":
                     self.special.add(WIDE)
                 body.append(line)
-            elif most >= 2**31:
+            elif most >= LONG:
                 self.special.add(WIDE)
                 indent, name = line.split("\0")
                 body += [f"{indent}if {WIDE}:", f"{indent}    {name} = {name}.to(tl.int64)"]
+        if WIDE in self.special and self.sizes:
+            # A stride may be a product of sizes.
+            body = [
+                f"    if {WIDE}:",
+                *(f"        {name} = {name}.to(tl.int64)" for name in self.sizes.values()),
+                *body,
+            ]
         return body
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import itertools
 import linecache
 from collections.abc import Mapping
@@ -15,6 +12,7 @@ from typing import Any
 
 from ...compiler.ir import DType
 from ..api import BackendError
+from ..importing import import_text
 from ..source import check_source
 from .kernel import Argument, Config, Kernel
 from .vocabulary import vocabulary
@@ -49,27 +47,13 @@ class Module:
     entries: Mapping[str, EntryFacts]
 
 
-class _Loader(importlib.abc.SourceLoader):
-    """Gives the import system the text that was checked; nothing is read twice, nothing is cached beside it."""
-
-    def __init__(self, path: Path, text: bytes) -> None:
-        self.path, self.text = path, text
-
-    def get_filename(self, fullname: str) -> str:
-        return str(self.path)
-
-    def get_data(self, path: str | bytes) -> bytes:
-        return self.text
-
-
 def read(path: Path) -> Module:
     """The module at ``path``. Triton must have been imported in the wanted state.
 
     Raises `BackendError` if it holds what no emitted module does, or cannot be imported.
     """
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-8")
+        text = path.read_bytes().decode("utf-8")
         check_source(text, vocabulary())
     except (OSError, UnicodeDecodeError) as error:
         raise BackendError(f"{path} cannot be read: {error}") from error
@@ -77,11 +61,8 @@ def read(path: Path) -> Module:
     # Triton asks for the source of kernels by file and line: it gets the text that was checked.
     shown = f"<{name}>"
     linecache.cache[shown] = (len(text), None, text.splitlines(keepends=True), shown)
-    spec = importlib.util.spec_from_loader(name, _Loader(Path(shown), data))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = import_text(text, name, str(path), shown)
     try:
-        spec.loader.exec_module(module)
         return _facts(module, text)
     except Exception as error:
         raise BackendError(f"{path} cannot be imported: {error}") from error

@@ -42,7 +42,7 @@ _LOG_LINES = 3
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A kernel to compile for an architecture. ``wide`` for arrays of 2^31 elements and more."""
+    """A kernel to compile for an architecture. ``wide`` for arrays of `kernel.LONG` elements and more."""
 
     kernel: Kernel
     architecture: str

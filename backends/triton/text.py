@@ -9,7 +9,7 @@ from ...compiler.ir import AnyDim
 from ...compiler.ir.dims import Extreme, FloorDiv, Symbol, bounds, decide
 from ..source import origin
 from .arrays import Array, Buffer
-from .kernel import WIDE, Config, Kernel, Launch, Tiles
+from .kernel import LONG, LONG_TEXT, WIDE, Config, Kernel, Launch, Tiles
 from .plan import Block, Piece, Statement
 
 
@@ -63,7 +63,8 @@ class Writer:
         text = f"run({launch.kernel.name}, {given}, lambda c: {grid}"
         if WIDE in launch.kernel.special:
             sizes = [self.size(each) for each in _largest(launch.extents)]
-            text += f", {sizes[0]} >= 2**31" if len(sizes) == 1 else f", max({', '.join(sizes)}) >= 2**31"
+            most = sizes[0] if len(sizes) == 1 else f"max({', '.join(sizes)})"
+            text += f", {most} >= {LONG_TEXT}"
         return text + ")"
 
     def _extent(self, extent: AnyDim | Tiles | str) -> str:
@@ -100,7 +101,7 @@ def _largest(extents: Sequence[AnyDim]) -> list[AnyDim]:
         if any(decide(other, ">=", extent) for other in found):
             continue
         found = [other for other in found if not decide(extent, ">=", other)] + [extent]
-    long = [extent for extent in found if bounds(extent)[1] >= 2**31]
+    long = [extent for extent in found if bounds(extent)[1] >= LONG]
     return long or found
 
 

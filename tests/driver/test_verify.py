@@ -72,6 +72,16 @@ class Whole(Wrong):
         return super().change(graph) if len(graph.outputs) == 2 else graph
 
 
+class Slow(Wrong):
+    """Right, with an excuse."""
+
+    def slow(self) -> str | None:
+        return "on foot"
+
+    def change(self, graph: Graph) -> Graph:
+        return graph
+
+
 class Broken(Wrong):
     """Refuses."""
 
@@ -89,7 +99,7 @@ class Crashing(Wrong):
 @pytest.fixture
 def backends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The wrong ones beside the others."""
-    known = {"wrong": Wrong(), "whole": Whole(), "broken": Broken(), "crashing": Crashing()}
+    known = {"wrong": Wrong(), "whole": Whole(), "broken": Broken(), "crashing": Crashing(), "slow": Slow()}
     real = registry.get
     monkeypatch.setattr(registry, "get", lambda name: known[name] if name in known else real(name))
     # A bundle names the target that loads it.
@@ -167,3 +177,10 @@ def test_distance() -> None:
     assert distance(np.zeros((2, 1)), np.zeros(2))[0] == inf
     assert distance(np.zeros(3), np.zeros(3)) == (0.0, 1.0)
     assert distance(np.array([True, False]), np.array([True, True])) == (1.0, 1.0)
+
+
+def test_who_waits_is_told_why(backends: None, model: nw.Model) -> None:
+    told: list[str] = []
+    assert verify_model(model, ["slow", "numpy"], Weights(), tell=told.append).passed
+    assert told == ["reference", "slow, on foot; smaller by --set and --dim is quicker", "numpy"]
+    assert registry.get("triton").slow() == "interpreted on the CPU", "as these tests run"

@@ -19,13 +19,18 @@ MAIN = "from netwright.cli.main import main; main()"
 
 
 def netwright(*words: str, interpret: str | None = None) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own (one that interprets cannot compile), which sees no GPU."""
+    """The command line in a process of its own."""
+    return run_python(MAIN, *words, interpret=interpret)
+
+
+def run_python(script: str, *words: str, interpret: str | None = None) -> subprocess.CompletedProcess[str]:
+    """A script in a process of its own (one that interprets cannot compile), which sees no GPU."""
     kept = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     path = os.pathsep.join(each for each in sys.path if each)
     environment = {**kept, "PYTHONPATH": path, "COLUMNS": "200", "CUDA_VISIBLE_DEVICES": ""}
     if interpret is not None:
         environment["TRITON_INTERPRET"] = interpret
-    return subprocess.run([sys.executable, "-c", MAIN, *words], env=environment, capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", script, *words], env=environment, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +83,32 @@ def refused(*words: str) -> str:
 def test_a_bundle_for_a_gpu_that_is_not_here(folder):
     said = refused("run", str(folder), "-i", "image=random")
     assert said.startswith("error: this bundle is for sm_90 (H100, H200): ") and "interpreter" in said
+
+
+PYTHON = """
+import sys
+import numpy as np
+import netwright as nw
+
+net = nw.compile("zoo:xor_mlp", "triton", device="sm_90")
+net.save(sys.argv[1])
+assert net.manifest["backend"]["kernels"]
+for attempt in (lambda: net(x=np.zeros((1, 2), np.float32)), lambda: nw.open(sys.argv[1])):
+    try:
+        attempt()
+    except nw.BackendError as error:
+        print(error)
+"""
+
+
+def test_in_python_the_gpu_is_looked_for_at_the_first_call(tmp_path):
+    """Compiled and saved where there is none; the call, and to open it, are refused in one line."""
+    done = run_python(PYTHON, str(tmp_path / "bundle"))
+    assert done.returncode == 0, done.stderr
+    called, opened = done.stdout.splitlines()
+    assert called == opened and called.startswith("this bundle is for sm_90 (H100, H200): ")
+    manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
+    assert "not read" in manifest["backend"]["run"]
 
 
 def test_no_gpu_is_never_another_device():
