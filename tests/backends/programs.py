@@ -29,7 +29,7 @@ from netwright.compiler.ir import (
 )
 from netwright.compiler.ir.dims import symbols
 from netwright.compiler.ops.tensor import Tensor
-from netwright.compiler.passes.context import Context
+from netwright.compiler.passes.context import Context, LayoutCosts
 
 Make = Callable[..., Any]
 
@@ -107,7 +107,14 @@ def _flat(inputs: Sequence[Any]) -> list[Any]:
 
 def legal(program: Program, backend: Backend) -> Program:
     """The program as the backend takes it."""
-    context = Context(backend.name, backend.claims, backend.requires, backend.forbids, fusion=backend.fusion)
+    context = Context(
+        backend.name,
+        backend.claims,
+        backend.requires,
+        backend.forbids,
+        fusion=backend.fusion,
+        layout=LayoutCosts(backend.layout, backend.conversion, backend.whole_axes),
+    )
     return pipeline.run(program, context)
 
 

@@ -10,22 +10,34 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from netwright.backends import registry
+from netwright.compiler.fusion.space import anchor_of
 from netwright.compiler.initialize import random_parameters
+from netwright.compiler.ir import Program
 from netwright.compiler.ir.text import parse_program
+from netwright.compiler.ops.fused import Fused
 
 from ..compiler.random_programs import programs
 from ..compiler.running import random_array, sizes_of
 from ..compiler.running import run as run_meaning
-from .programs import build
+from .programs import build, legal
 
 EXAMPLES = {"numpy": 60, "onnx": 60, "jax": 20, "triton": 40}
 """XLA compiles each program anew, so it gets fewer."""
+FUSING = {"numpy", "triton"}
+
+
+def regions(program: Program) -> tuple[int, int]:
+    """How many fused nodes there are, and how many of them have an anchor."""
+    graphs = [*(entry.graph for entry in program.entries.values()), *program.functions.values()]
+    found = [node.regions[0] for graph in graphs for node in graph.nodes if isinstance(node.op, Fused)]
+    return len(found), sum(anchor_of(region) is not None for region in found)
 
 
 @pytest.mark.parametrize("target", EXAMPLES)
 def test_random_programs(target: str) -> None:
     backend = registry.get(target)
     options = {"stablehlo": False} if target == "jax" else {}
+    fused: list[tuple[int, int]] = []
 
     # Without shrinking, which takes minutes: the text of a failing program is short enough to cut down by hand.
     @settings(
@@ -40,6 +52,7 @@ def test_random_programs(target: str) -> None:
         program = parse_program(text.replace("float64", "float32"))
         wanted = run_meaning(program)
         parameters = random_parameters(program, 0, everywhere=True)
+        fused.append(regions(legal(program, backend)))
         with tempfile.TemporaryDirectory() as folder:
             runtime = backend.load(build(Path(folder) / "bundle", backend, program, parameters, **options))
             for name, entry in program.entries.items():
@@ -56,3 +69,5 @@ def test_random_programs(target: str) -> None:
                     )
 
     check()
+    total, anchored = (sum(counts) for counts in zip(*fused, strict=True))
+    assert (total >= EXAMPLES[target] and anchored >= EXAMPLES[target] // 10) if target in FUSING else total == 0
