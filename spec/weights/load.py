@@ -268,7 +268,7 @@ def choose(opened: Opened, layout: str | None = None) -> tuple[TensorFile, Plan]
         if _effect(other, opened) != _effect(first, opened):
             raise WeightsError(
                 f"{opened.path}: the layouts `{first.layout}` and `{other.layout}` both fit, and read it differently; "
-                f"say which one it is"
+                f"one of them has to go from the spec"
             )
     return opened.tensors, first
 
@@ -303,5 +303,7 @@ def _choose_flat(opened: Opened, name: str | None) -> tuple[TensorFile, Plan]:
         raise refusals[0]
     orders = {(each.header, *flat_order(each, opened.parameters)) for each in flats} if len(fitting) > 1 else set()
     if len(orders) > 1:
-        raise WeightsError(f"{opened.path}: several flat layouts fit, and read it differently; say which one it is")
+        raise WeightsError(
+            f"{opened.path}: several flat layouts fit, and read it differently; all but one have to go from the spec"
+        )
     return fitting[0]

@@ -141,6 +141,7 @@ def test_a_folder_of_pickles(tmp_path: Path) -> None:
 
 def test_the_recipe_for_pickles(tmp_path: Path) -> None:
     """As it is printed, with tensors that share memory or are views."""
+    assert RECIPE in (Path(__file__).parents[2] / "docs" / "weights.md").read_text()
     whole = torch.arange(6.0).reshape(2, 3)
     names = {"WEIGHTS.pt": tmp_path / "it's.pt", "WEIGHTS.safetensors": tmp_path / "w.safetensors"}
     torch.save({"state_dict": {"a": whole, "b": whole, "c": whole.T}}, names["WEIGHTS.pt"])
