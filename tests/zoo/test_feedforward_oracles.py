@@ -29,7 +29,11 @@ def sequential(sizes: list[int], *activations: nn.Module) -> nn.Sequential:
         ("xor_mlp", sequential([2, 4, 1], nn.Tanh(), nn.Sigmoid()), {"hidden": 4}),
         ("mlp", sequential([784, 16, 16, 10], nn.Sigmoid(), nn.Sigmoid(), nn.Sigmoid()), {}),
         ("mlp", sequential([3, 10], nn.ReLU()), {"features": 3, "hidden": [], "activation": "relu"}),
-        ("mlp", sequential([3, 9, 8, 7, 10], *[nn.Tanh()] * 4), {"features": 3, "hidden": [9, 8, 7], "activation": "tanh"}),
+        (
+            "mlp",
+            sequential([3, 9, 8, 7, 10], *[nn.Tanh()] * 4),
+            {"features": 3, "hidden": [9, 8, 7], "activation": "tanh"},
+        ),
     ],
 )
 def test_layers_in_a_row(tmp_path: Path, name: str, net: nn.Module, args: dict[str, Any]) -> None:

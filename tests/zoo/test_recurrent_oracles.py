@@ -87,7 +87,9 @@ def test_seq2seq(tmp_path: Path) -> None:
     source, target = random_ids(5, 4, below=23), random_ids(5, 3, below=19, seed=1)
     got = reference(source=source, target=target)["logits"]
     assert error(got, net(torch.tensor(source), torch.tensor(target))) < EXACT
-    assert_sentences(reference("generate", source=source, temperature=1.0, seed=0), net.generate(torch.tensor(source), 1, 2, 6), 2)
+    assert_sentences(
+        reference("generate", source=source, temperature=1.0, seed=0), net.generate(torch.tensor(source), 1, 2, 6), 2
+    )
 
 
 @pytest.mark.parametrize(("score", "stop"), [("dot", 6), ("general", 6), ("concat", 10)])
@@ -98,7 +100,11 @@ def test_seq2seq_luong(tmp_path: Path, score: str, stop: int) -> None:
     source, target = random_ids(5, 4, below=23), random_ids(5, 3, below=19, seed=1)
     got = reference(source=source, target=target)["logits"]
     assert error(got, net(torch.tensor(source), torch.tensor(target))) < EXACT
-    assert_sentences(reference("generate", source=source, temperature=1.0, seed=0), net.generate(torch.tensor(source), 1, stop, 6), stop)
+    assert_sentences(
+        reference("generate", source=source, temperature=1.0, seed=0),
+        net.generate(torch.tensor(source), 1, stop, 6),
+        stop,
+    )
 
 
 def test_seq2seq_attention(tmp_path: Path) -> None:
@@ -109,7 +115,9 @@ def test_seq2seq_attention(tmp_path: Path) -> None:
     reference = Reference("seq2seq_attention", path, stop=10, **sizes, **WORDS)
     got = reference(source=source, target=target)["logits"]
     assert error(got, net(torch.tensor(source), torch.tensor(target))) < EXACT
-    assert_sentences(reference("generate", source=source, temperature=1.0, seed=0), net.generate(torch.tensor(source), 1, 10, 6), 10)
+    assert_sentences(
+        reference("generate", source=source, temperature=1.0, seed=0), net.generate(torch.tensor(source), 1, 10, 6), 10
+    )
     lengths = np.array([4, 2, 1, 3, 4])
     masked = Reference("seq2seq_attention", path, given=("lengths",), **sizes, **WORDS)
     got = masked(source=source, target=target, lengths=lengths)["logits"]
