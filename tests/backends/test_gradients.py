@@ -13,6 +13,7 @@ from netwright.backends import registry
 from netwright.compiler.evaluate import evaluate
 from netwright.compiler.ir import DType, Graph, Sample
 
+from ..compiler import gradient_loops as loops
 from ..ops.pulling import backward, differentiable_samples, flat, random_seeds
 from .programs import build, entry_of, program_of, run
 
@@ -22,6 +23,8 @@ MOST = {"jax": 3, "triton": 2}
 TOLERANCE = 1e-4
 SMALL = 0.1
 """Gradients below that come of seeds near 1 by cancelling: their digits are those of larger numbers."""
+INTERPRETED = ("plain", "from_the_end", "nested", "counted", "exchanged", "chosen", "branches_in_a_loop")
+"""Loops for the interpreter, which takes its time for each step."""
 APART = ("scan", "cond", "dropout", "conv_channels_last")
 """Ops that have tests of their own, or whose gradient is nothing but the gradient of others."""
 
@@ -82,3 +85,27 @@ def test_gradients_on_a_target(tmp_path: Path, target: str, family: str) -> None
         if not np.allclose(one[numbers], other[numbers], TOLERANCE, TOLERANCE * scale):
             wrong.append((name, one, other))
     assert not wrong
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_gradients_of_loops_on_a_target(tmp_path: Path, target: str) -> None:
+    """All cases in one program, which runs for several lengths."""
+    cases = {name: case for name, case in loops.CASES.items() if target != "triton" or name in INTERPRETED}
+    graphs = [loops.backward(case) for case in cases.values()]
+    graph = together(graphs)
+    backend = registry.get(target)
+    program = program_of(entry_of(graph, [f"x{k}" for k in range(len(graph.inputs))]))
+    runtime = backend.load(build(tmp_path / "bundle", backend, program, **TARGETS[target]))
+    for which, sizes in zip((True, False), loops.SIZES, strict=False):
+        inputs = [
+            [
+                each.astype(np.float32) if each.dtype == np.float64 else each
+                for each in loops.arrays(types, sizes, which)
+            ]
+            for types in ([value.type for value in one.inputs] for one in graphs)
+        ]
+        outputs, _ = run(runtime, [array for arrays in inputs for array in arrays], sizes=sizes)
+        found = iter(outputs)
+        for name, one, arrays in zip(cases, graphs, inputs, strict=True):
+            for wanted in evaluate(one, arrays, sizes, wide=True):
+                np.testing.assert_allclose(next(found), wanted, TOLERANCE, TOLERANCE * SMALL, err_msg=f"{name} {sizes}")
