@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import mmap
 import os
 import re
 import shutil
@@ -31,6 +32,8 @@ _MAX_MANIFEST = 64 * 2**20
 _LONGEST_NAME = 200
 _LARGE = 2**20
 """Bytes of a file that is not hashed each time."""
+_ALIGNMENT = 64
+"""Bytes at whose multiples tensors begin that are used where they lie."""
 _DIGEST = re.compile("[0-9a-f]{64}")
 _SAFETENSORS_NAMES = {
     DType.BOOL: "BOOL",
@@ -270,19 +273,28 @@ def cache_folder() -> Path:
 
 
 class SafetensorsFile(Mapping[str, np.ndarray]):
-    """Tensors of a safetensors file by name, read when asked for. Raises `BundleError` for a file that is damaged."""
+    """Tensors of a safetensors file by name, read when asked for. Raises `BundleError` for a file that is damaged.
+
+    Large ones are mapped, read-only, where they are aligned: they take no memory that the system cannot have back.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             self._file = safe_open(path, framework="numpy")
             self._names = tuple(self._file.keys())
-        except (SafetensorError, OSError) as error:
+            self._places, self._map = _places(path)
+        except (SafetensorError, OSError, ValueError) as error:
             raise BundleError(f"{path} is no safetensors file: {error}") from error
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
             raise KeyError(name)
+        begin, end = self._places[name]
+        dtype = _DTYPES.get(self._file.get_slice(name).get_dtype())
+        if end - begin >= _LARGE and begin % _ALIGNMENT == 0 and dtype is not None:
+            whole = np.frombuffer(self._map, np.uint8, end - begin, begin)
+            return whole.view(dtype.numpy).reshape(self.shape(name))
         try:
             return np.asarray(self._file.get_tensor(name))
         except (SafetensorError, TypeError, ValueError) as error:
@@ -302,6 +314,16 @@ class SafetensorsFile(Mapping[str, np.ndarray]):
         """The dtype of a tensor by our names (the file's own name where we have none)."""
         text = self._file.get_slice(name).get_dtype()
         return _DTYPES[text].value if text in _DTYPES else text
+
+
+def _places(path: Path) -> tuple[dict[str, tuple[int, int]], mmap.mmap]:
+    """Where the bytes of each tensor begin and end, and the file in memory. Raises OSError and ValueError."""
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size), object_pairs_hook=_unique)
+        whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    tensors = {name: facts["data_offsets"] for name, facts in header.items() if name != "__metadata__"}
+    return {name: (8 + size + begin, 8 + size + end) for name, (begin, end) in tensors.items()}, whole
 
 
 class DrawnTensors(Mapping[str, np.ndarray]):

@@ -225,3 +225,28 @@ def test_a_kill_in_the_middle_leaves_no_half_bundle(tmp_path: Path) -> None:
     process.wait()
     assert (tmp_path / "begun").exists()
     assert not (tmp_path / "bundle").exists()
+
+
+def test_large_tensors_are_used_where_they_lie(tmp_path: Path) -> None:
+    """What is small, or not aligned, is copied; every dtype comes back as it was."""
+    large = np.random.default_rng(0).standard_normal(600_000)
+    tensors = {
+        "a": large.astype(np.float32),
+        "b": np.arange(3, dtype=np.int8),
+        "c": large.astype(np.float32).reshape(600, 1000),
+        "d": np.zeros((0, 4), np.float32),
+        "e": np.asarray(2.5),
+    }
+    with open(tmp_path / "weights.safetensors", "wb") as file:
+        bundle.write_safetensors(file, tensors)
+    found = bundle.SafetensorsFile(tmp_path / "weights.safetensors")
+    assert {name: found[name].flags.writeable for name in found} == {
+        "a": False,
+        "b": True,
+        "c": True,
+        "d": True,
+        "e": True,
+    }
+    for name, array in tensors.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+        np.testing.assert_array_equal(found[name], array)
