@@ -28,7 +28,7 @@ from netwright.compiler.ops.elementwise import Erf, Exp, Sigmoid, Tanh
 from netwright.compiler.ops.tensor import Tensor, apply
 
 from .programs import entry_of, graph_of, legal, program_of
-from .test_numpy_memory import COLUMNS, TYPE, Maker
+from .random_graphs import COLUMNS, TYPE, Maker
 
 BACKEND = registry.get("numpy")
 GENERATOR = np.random.default_rng(0)

@@ -26,7 +26,7 @@ from netwright.compiler.ops.shape import Concat, Pad, Reverse, Transpose
 from netwright.compiler.ops.tensor import Tensor, apply, constant
 
 from ..programs import entry_of, graph_of, legal, program_of
-from ..test_numpy_memory import COLUMNS, TYPE, Maker
+from ..random_graphs import COLUMNS, stateful
 from .interpreting import BACKEND, agrees
 
 pytestmark = pytest.mark.usefixtures("interpreter")
@@ -50,18 +50,8 @@ def plan_of(make: Any, *types: str) -> str:
 @settings(max_examples=25, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
 @given(st.data())
 def test_random_graphs_equal_their_meaning(tmp_path_factory: Any, data: Any) -> None:
-    draw = data.draw
-
-    def make(build: Builder, a: Tensor, b: Tensor, w: Tensor, *states: Tensor) -> list[Tensor]:
-        values = Maker(build, [a, b, w.broadcast_to(TYPE.shape), *states], draw, 2).grow(draw(st.integers(1, 10)))
-        wanted = [values[draw(st.integers(0, len(values) - 1))] for _ in range(draw(st.integers(1, 3)))]
-        # The last two outputs are the new values of the states, now and then those of the other.
-        return [*wanted, *(values[draw(st.integers(0, len(values) - 1))] for _ in range(2))]
-
-    graph = graph_of([TYPE, TYPE, TensorType(DType.FLOAT32, (1, COLUMNS)), TYPE, TYPE], make)
-    entry = entry_of(graph, ["a", "b"], ["w"], ["s", "t"], ["s", "t"])
-    program = program_of(entry, state={"s": State("s", TYPE, 0.5), "t": State("t", TYPE, -0.25)})
-    if draw(st.booleans()):
+    graph, program = stateful(data.draw)
+    if data.draw(st.booleans()):
         program = legal(program, BACKEND)
         assert not program.packed
     generator = np.random.default_rng(0)
