@@ -142,7 +142,7 @@ class Statement:
     ``out`` is a buffer that they fill, and ``reuse`` are operands whose memory it may take over if they die here: the
     lines must bear that ``out`` is the same array as one of them. A copy fills ``out`` with ``source`` and nothing
     else; a store fills the existing array ``target`` with it. The planner removes either if it can let the two share
-    memory.
+    memory. Lines that do nothing but name a ``view`` are removed if nothing reads it.
     """
 
     lines: tuple[Line, ...]
@@ -151,6 +151,7 @@ class Statement:
     source: Array | None = None
     result: Array | None = None
     target: Array | None = None
+    view: Array | None = None
     removed: bool = False
     loc: Loc | None = None
     position: int = -1

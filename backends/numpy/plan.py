@@ -51,6 +51,7 @@ def plan(block: Block, early: bool = False, apart: Collection[Buffer] = ()) -> P
     With ``early`` what leads to a result is made in the result's memory, too, but for the buffers ``apart``. For a
     block without inner blocks.
     """
+    drop_unread(block, set())
     planner = _Planner()
     planner.walk(block, ())
     planner.extend()
@@ -64,6 +65,18 @@ def plan(block: Block, early: bool = False, apart: Collection[Buffer] = ()) -> P
         for statement, _ in reversed(planner.statements):
             planner.make_early(statement, apart)
     return planner.result()
+
+
+def drop_unread(block: Block, read: set[Array]) -> None:
+    """Remove views that nothing reads; ``read`` is what is read behind the block."""
+    for item in reversed(block.items):
+        if isinstance(item, Block):
+            drop_unread(item, read)
+        elif item.view is not None and item.view not in read:
+            item.removed = True
+        else:
+            read.update(item.arrays())
+    read.update(piece for piece in block.header if isinstance(piece, Array))
 
 
 @dataclass(slots=True)
@@ -83,6 +96,8 @@ class _Planner:
         for item in block.items:
             if isinstance(item, Block):
                 self.walk(item, inside)
+                continue
+            if item.removed:
                 continue
             item.position = self.step(item, inside)
             self.statements.append((item, inside))

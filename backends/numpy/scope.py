@@ -96,6 +96,7 @@ class Scope:
         self.call = Block(Stage.CALL, 2)
         self.floor = shared.load
         self.arrays: dict[Value, Array] = {}
+        self.transposes: dict[int, tuple[Array, Array, tuple[int, ...]]] = {}
         self.reshapes: dict[tuple[int, Shape, int], tuple[Array, Array]] = {}
         self.loc: Loc | None = None
 
@@ -200,7 +201,7 @@ class Scope:
         """``v = template``, which reads the memory of ``base`` in another way."""
         block = self.home(base, *pieces)
         result = Array(self.shared.name(), dtype or base.dtype, shape, strides, base.buffer, block)
-        self.add(block, Statement((line("{} = " + template, result, base, *pieces),)))
+        self.add(block, Statement((line("{} = " + template, result, base, *pieces),), view=result))
         return result
 
     def copy(self, source: Array, kind: Kind | None = None, block: Block | None = None) -> Array:
@@ -294,12 +295,18 @@ class Scope:
         return result
 
     def transpose(self, array: Array, axes: Sequence[int]) -> Array:
-        """The array with its axes in another order."""
+        """The array with its axes in another order; what was turned before is turned back for nothing."""
         if list(axes) == list(range(len(axes))):
             return array
         array = self.spelled(array)
+        _, before, known = self.transposes.get(id(array), (array, array, ()))
+        if known and [known[axis] for axis in axes] == list(range(len(axes))):
+            return before
         shape, strides = (tuple(each[axis] for axis in axes) for each in (array.shape, array.strides))
-        return self.view(array, "{}.transpose({})", tuple(axes), shape=shape, strides=strides)
+        result = self.view(array, "{}.transpose({})", tuple(axes), shape=shape, strides=strides)
+        # The result is kept beside what is known of it, so that nothing else gets its id.
+        self.transposes[id(result)] = (result, array, tuple(axes))
+        return result
 
     def contiguous(self, array: Array) -> Array:
         """The array, spelled out, in row-major order; copied if it is not."""

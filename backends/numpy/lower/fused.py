@@ -25,6 +25,7 @@ from ..plan import plan
 from ..scope import Lowering, Recipe, Scope, Tile, compact
 from .channels_last import conv_recipe
 from .contract import dot_recipe
+from .turned import LAST, without_turns
 
 SMALL = 65536
 """Elements below which a region is no function of its own: calling it costs more than it saves."""
@@ -70,6 +71,13 @@ class Cut:
 
 def _fused(scope: Scope, node: Node, operands: Sequence[Array]) -> Sequence[Array]:
     (region,) = node.regions
+    turned = without_turns(region)
+    if turned is not None:
+        return [scope.transpose(_region(scope, turned, operands)[0], LAST)]
+    return _region(scope, region, operands)
+
+
+def _region(scope: Scope, region: Graph, operands: Sequence[Array]) -> Sequence[Array]:
     try:
         before, anchor, after = split(region)
     except SpaceError:
