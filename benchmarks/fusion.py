@@ -30,7 +30,7 @@ from netwright.driver.samples import distance, random_inputs
 
 from . import machine, report
 from .cases import CASES, Case
-from .race import CLOSE, Result, said, take_turns
+from .race import CLOSE, Result, race_options, said, take_turns
 
 WITH, WITHOUT, PEER = "with fusion and layout", "without", "our file in onnxruntime"
 CONTENDERS = (WITH, WITHOUT, PEER)
@@ -157,11 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog=f"python -m {__package__}.fusion", description=__doc__)
     names = [case.name for case in FUSED]
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"some of {', '.join(names)}, only printed")
-    parser.add_argument("--threads", type=int, default=2, help="threads and cores of each contender (2)")
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each contender (15)")
-    parser.add_argument("--seconds", type=float, default=25, help="no further round of a model after that long (25)")
-    parser.add_argument("--machine", default=machine.name(), help="what the files of results are called")
-    parser.add_argument("--small", action="store_true", help="small models, only printed, to try the benchmark itself")
+    race_options(parser)
     options = parser.parse_args()
     for name in options.models:
         if name not in names:

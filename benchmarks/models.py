@@ -16,7 +16,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 from . import machine, report
 from .cases import CASES, SMALL, Case
-from .race import CONTENDERS, Result, race, said
+from .race import CONTENDERS, Result, race, race_options, said
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -64,11 +64,7 @@ def arguments() -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(prog=f"python -m {__package__}.models", description=__doc__)
     parser.add_argument("models", nargs="*", metavar="MODEL", help="some of the cases, only printed; by default all")
-    parser.add_argument("--threads", type=int, default=2, help="threads and cores of each contender (2)")
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each contender (15)")
-    parser.add_argument("--seconds", type=float, default=25, help="no further round of a model after that long (25)")
-    parser.add_argument("--machine", default=machine.name(), help="what the files of results are called")
-    parser.add_argument("--small", action="store_true", help="small models, only printed, to try the benchmark itself")
+    race_options(parser)
     options = parser.parse_args()
     known = [case.name for case in CASES]
     for name in options.models:

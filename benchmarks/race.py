@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from netwright.driver.model import Model, load
 from netwright.driver.processes import Contender, ContenderError
 from netwright.driver.samples import distance, random_inputs
 
+from . import machine
 from .cases import Case
 
 TARGETS = {"our numpy": "numpy", "our onnx": "onnx", "our jax": "jax"}
@@ -67,6 +69,15 @@ class Race:
         """What the peers in torch are told."""
         args = {"args": dict(self.case.peer_args), "weights": str(self.folder / "weights.safetensors")}
         return Job(self.case.peer, "main", str(self.folder / "inputs.npz"), self.threads, args)
+
+
+def race_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every race: how it is run, and what its results are called."""
+    parser.add_argument("--threads", type=int, default=2, help="threads and cores of each contender (2)")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each contender (15)")
+    parser.add_argument("--seconds", type=float, default=25, help="no further round of a model after that long (25)")
+    parser.add_argument("--machine", default=machine.name(), help="what the files of results are called")
+    parser.add_argument("--small", action="store_true", help="small models, only printed, to try the benchmark itself")
 
 
 def race(case: Case, folder: Path, threads: int, rounds: int, seconds: float, tell: Tell) -> list[Result]:

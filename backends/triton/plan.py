@@ -9,6 +9,9 @@ inside a loop but older than it lives to the loop's end, for the next round read
    removed.
 
 What is left over is the table of buffers, which are packed into one arena for each set of sizes.
+
+The NumPy target plans by the same steps, but over lines of Python: there an operand may be a part of a buffer, and what
+a statement reads is found in its text. So the two share the packing (`compiler/packing.py`), and not this.
 """
 
 from __future__ import annotations

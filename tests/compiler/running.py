@@ -12,6 +12,28 @@ from netwright.compiler.ir import DType, Entry, Program, TensorType
 from netwright.compiler.ir.dims import substitute
 from netwright.compiler.ir.text import parse_program
 
+LOOP_AND_BRANCH = """entry "main" [T] {
+      input %0 "c": float32[8]
+      input %1 "xs": float32[T, 8]
+      input %2 "b": bool[]
+      %3 = scan(%0, %1) {carries: 1, length: T} : float32[8] {
+        input %4: float32[8]
+        input %5: float32[8]
+        %6 = add(%4, %5) : float32[8]
+        output %6
+      }
+      %7 = cond(%2, %3) : float32[8] {
+        input %8: float32[8]
+        output %8
+      } {
+        input %9: float32[8]
+        %10 = mul(%9, %9) : float32[8]
+        output %10
+      }
+      output "y" %7
+    }"""
+"""A sum over T rows of 8; then it, or its square."""
+
 
 def program(text: str) -> Program:
     """The program of sections without their title."""

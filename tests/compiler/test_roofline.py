@@ -12,7 +12,7 @@ from netwright.compiler.ir import Builder, DType, TensorType, Value
 from netwright.compiler.ops import OPS
 from netwright.compiler.roofline import roofline
 
-from .running import program
+from .running import LOOP_AND_BRANCH, program
 
 TOY = Device("toy", "a toy", "gpu", {"float32": 100.0, "tf32": 400.0}, {"float32": 10.0}, 1000.0, 1e6, 0.5)
 
@@ -152,27 +152,7 @@ def test_a_fused_kernel_moves_what_crosses_its_border() -> None:
 
 
 def test_loops_take_their_steps_and_conditions_the_dearer_branch() -> None:
-    text = """entry "main" [T] {
-      input %0 "c": float32[8]
-      input %1 "xs": float32[T, 8]
-      input %2 "b": bool[]
-      %3 = scan(%0, %1) {carries: 1, length: T} : float32[8] {
-        input %4: float32[8]
-        input %5: float32[8]
-        %6 = add(%4, %5) : float32[8]
-        output %6
-      }
-      %7 = cond(%2, %3) : float32[8] {
-        input %8: float32[8]
-        output %8
-      } {
-        input %9: float32[8]
-        %10 = mul(%9, %9) : float32[8]
-        output %10
-      }
-      output "y" %7
-    }"""
-    total = roofline(program(text), TOY, {"T": 10}).entries[0].total
+    total = roofline(program(LOOP_AND_BRANCH), TOY, {"T": 10}).entries[0].total
     assert total.flops == 10 * 8 + 8 and total.kernels == 11
     assert total.time == pytest.approx(11 * (0.8 + 0.5))
 

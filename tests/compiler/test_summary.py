@@ -9,7 +9,7 @@ import pytest
 from netwright.compiler.live import peak
 from netwright.compiler.summary import summarize
 
-from .running import program
+from .running import LOOP_AND_BRANCH, program
 from .test_pipeline import NETWORK
 
 
@@ -46,28 +46,8 @@ def test_sizes_default_to_one_and_are_checked() -> None:
 
 
 def test_loops_count_their_steps_and_conditions_their_dearer_branch() -> None:
-    text = """entry "main" [T] {
-      input %0 "x": float32[T, 4]
-      input %1 "c": float32[4]
-      input %2 "b": bool[]
-      %3 = scan(%1, %0) {carries: 1, length: T} : float32[4] {
-        input %4: float32[4]
-        input %5: float32[4]
-        %6 = add(%4, %5) : float32[4]
-        output %6
-      }
-      %7 = cond(%2, %3) : float32[4] {
-        input %8: float32[4]
-        output %8
-      } {
-        input %9: float32[4]
-        %10 = mul(%9, %9) : float32[4]
-        output %10
-      }
-      output "y" %7
-    }"""
-    found = summarize(program(text), {"T": 10})
-    assert found.flops == 10 * 4 + 4
+    found = summarize(program(LOOP_AND_BRANCH), {"T": 10})
+    assert found.flops == 10 * 8 + 8
     assert found.nodes == 4
 
 
