@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import pytest
 
 from netwright.driver.model import load
 from netwright.driver.summary import summary_of
+from netwright.spec.elaborate.learning import training_plan
+from netwright.spec.elaborate.program import Request
+from netwright.spec.load import load_document
 
 GIGA = 10**9
 
@@ -146,6 +150,13 @@ def test_numbers(case: Case) -> None:
     assert 2 * entry.macs <= entry.flops
     assert sum(group.macs for group in entry.groups) == entry.macs
     assert sum(group.flops for group in entry.groups) == entry.flops
+
+
+def test_heads_that_only_training_has() -> None:
+    """GoogLeNet learns with two more heads."""
+    plan = training_plan(load_document("zoo:googlenet"), Request())
+    parameters = plan.parameters.values()
+    assert sum(prod(p.type.shape) for p in parameters if p.trainable) == 13_378_280  # type: ignore[arg-type]
 
 
 def test_a_forward_pass_counts_what_one_layer_after_another_does() -> None:
