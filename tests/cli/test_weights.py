@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from safetensors.numpy import save_file
 
 from netwright.driver.build import Weights
 from netwright.driver.model import load
+from netwright.spec.weights.plan import static_shape
 
 from .conftest import Cli
 
@@ -85,8 +87,8 @@ def zoo_file(folder: Path, name: str, classes: int | None = None) -> Path:
     """A file with the keys and shapes of a network, all zero."""
     model = load(name) if classes is None else load(name, classes=classes)
     path = folder / "other.safetensors"
-    shapes = {key: parameter.type.shape for key, parameter in model.program.parameters.items()}
-    save_file({key: np.zeros(tuple(map(int, shape)), np.float16) for key, shape in shapes.items()}, path)
+    parameters = model.program.parameters.items()
+    save_file({key: np.zeros(static_shape(parameter), np.float16) for key, parameter in parameters}, path)
     return path
 
 
@@ -118,7 +120,7 @@ def test_running_says_whose_file_it_is(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_flat_file(cli: Cli, tmp_path: Path) -> None:
-    args = {"classes": 2, "width": 4}
+    args: dict[str, Any] = {"classes": 2, "width": 4}
     values = Weights(seed=0).parameters(load("zoo:yolov3", **args))
     file = tmp_path / "yolov3.weights"
     file.write_bytes(bytes(20) + bytes(sum(array.size for array in values.values()) * 4))

@@ -409,7 +409,8 @@ def test_sd_unet(tmp_path: Path) -> None:
         "block_out_channels": (8, 16),
     }
     sizes: dict[str, Any] = {"layers_per_block": 1, "attention_head_dim": 2, "norm_num_groups": 4}
-    net: Any = randomize(UNet2DConditionModel(8, cross_attention_dim=16, **levels, **sizes))
+    net: Any = UNet2DConditionModel(8, cross_attention_dim=16, **levels, **sizes)
+    randomize(net)
     latent, text, time = random_floats(2, 4, 8, 16), random_floats(2, 7, 16), np.array([3.0, 871.0])
     path = publish(net, tmp_path)
     got = Reference("sd_unet", path, resnets=1, **UNET)(latent=latent, time=time, text=text)["noise"]
@@ -424,7 +425,8 @@ def test_sd_vae(tmp_path: Path, half: str, change: Change) -> None:
         "up_block_types": ("UpDecoderBlock2D",) * 4,
         "block_out_channels": (8, 16, 16, 16),
     }
-    net: Any = randomize(AutoencoderKL(**levels, layers_per_block=1, latent_channels=4, norm_num_groups=4))
+    net: Any = AutoencoderKL(**levels, layers_per_block=1, latent_channels=4, norm_num_groups=4)
+    randomize(net)
     path = publish(net, tmp_path, change)
     reference = Reference(half, path, **VAE)
     if half != "sd_vae_encoder":
@@ -447,7 +449,8 @@ def test_ddpm(tmp_path: Path, change: Change) -> None:
     }
     form: dict[str, Any] = {"flip_sin_to_cos": False, "freq_shift": 1, "downsample_padding": 0, "norm_eps": 1e-6}
     sizes: dict[str, Any] = {"sample_size": 16, "layers_per_block": 1, "norm_num_groups": 4, "attention_head_dim": None}
-    net: Any = randomize(UNet2DModel(in_channels=3, out_channels=3, **levels, **form, **sizes))
+    net: Any = UNet2DModel(in_channels=3, out_channels=3, **levels, **form, **sizes)
+    randomize(net)
     image, time = random_floats(2, 3, 16, 16), np.array([3.0, 871.0])
     got = Reference("ddpm", publish(net, tmp_path, change), **DDPM)(image=image, time=time)["noise"]
     assert error(got, net(doubles(image), torch.tensor(time)).sample) < ROUNDED
