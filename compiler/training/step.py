@@ -18,6 +18,7 @@ from ..ops.tensor import Tensor
 from ..passes.context import Context
 from ..passes.inline import inline
 from .draws import numbered
+from .labels import with_ranges
 from .plan import Learner
 
 RATE = "learning_rate"
@@ -58,7 +59,7 @@ def build_step(learner: Learner) -> tuple[Entry, dict[str, State], dict[str, Val
     Its ``params`` are still the parameters; also gives the states that it adds, in the order in which the graph takes
     them behind its parameters, and the next value of every state by name. Raises `OpError`.
     """
-    program = _prepared(learner)
+    program = prepared(learner)
     (entry,) = program.entries.values()
     graph = entry.graph
     build = Builder(nodes=list(graph.nodes))
@@ -87,17 +88,17 @@ def build_step(learner: Learner) -> tuple[Entry, dict[str, State], dict[str, Val
     )
     whole = build.graph(inputs, [*outputs, *(tensor.value for tensor in step.updates.values())])
     port = Port(RATE, rate.type, doc="how far this step goes")
-    found = replace(entry, name=learner.entry, graph=whole, inputs=(*entry.inputs, port), guards=_guards(entry, build))
-    return found, memory, {name: tensor.value for name, tensor in step.updates.items()}
+    found = replace(with_guards(entry, build), name=learner.entry, graph=whole, inputs=(*entry.inputs, port))
+    return with_ranges(found), memory, {name: tensor.value for name, tensor in step.updates.items()}
 
 
-def _guards(entry: Entry, build: Builder) -> tuple[Guard, ...]:
-    """With the sizes that gradients need to be equal."""
+def with_guards(entry: Entry, build: Builder) -> Entry:
+    """The entry, which also guards the sizes that its gradients need to be equal."""
     new = [Guard(left, right) for left, right in build.shapes.guards if decide(left, "==", right) is None]
-    return (*entry.guards, *new)
+    return replace(entry, guards=(*entry.guards, *new))
 
 
-def _prepared(learner: Learner) -> Program:
+def prepared(learner: Learner) -> Program:
     """The learner's program as it is differentiated: draws numbered, frozen statistics in place."""
     program = inline(learner.program, Context())
     (entry,) = program.entries.values()

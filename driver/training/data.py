@@ -14,7 +14,6 @@ from ...compiler.training.step import RATE
 from ...spec.weights.errors import WeightsError
 from ...spec.weights.npz_file import NpzFile
 from ..model import nearest
-from .labels import Bounds
 
 
 class DataError(ValueError):
@@ -66,22 +65,17 @@ def is_fed(field: Field) -> bool:
     return field.name != RATE and not own
 
 
-def read_examples(path: Path, entries: Sequence[EntrySignature], bounds: Mapping[str, Bounds]) -> Examples:
-    """The examples of a ``.npz`` file for all of these entries. Raises `DataError`.
-
-    ``bounds`` tell the values that whole numbers may have, beside the ranges of the inputs.
-    """
+def read_examples(path: Path, entries: Sequence[EntrySignature]) -> Examples:
+    """The examples of a ``.npz`` file for all of these entries. Raises `DataError`."""
     try:
         file = NpzFile(path)
         arrays = {key: file.read(key) for key in file.entries}
     except WeightsError as error:
         raise DataError(str(error)) from error
-    return checked_examples(arrays, entries, bounds, str(path))
+    return checked_examples(arrays, entries, str(path))
 
 
-def checked_examples(
-    arrays: Mapping[str, np.ndarray], entries: Sequence[EntrySignature], bounds: Mapping[str, Bounds], what: str
-) -> Examples:
+def checked_examples(arrays: Mapping[str, np.ndarray], entries: Sequence[EntrySignature], what: str) -> Examples:
     """As `read_examples`, from arrays; ``what`` is how messages call them."""
     fields = {field.name: field for entry in entries for field in entry.inputs if field.name != RATE}
     needed = [name for name, field in fields.items() if is_fed(field)]
@@ -102,7 +96,7 @@ def checked_examples(
     if not next(iter(counts.values())):
         raise DataError(f"{what}: there are no examples")
     for name, array in cast.items():
-        _check_values(what, fields[name], array, bounds.get(name))
+        _check_values(what, fields[name], array)
     return Examples(cast)
 
 
@@ -130,23 +124,21 @@ def _text(array: np.ndarray) -> str:
     return f"{array.dtype}[{', '.join(map(str, array.shape))}]"
 
 
-def _check_values(what: str, field: Field, array: np.ndarray, bounds: Bounds | None) -> None:
+def _check_values(what: str, field: Field, array: np.ndarray) -> None:
+    """Raises `DataError` for floats that are not finite, and whole numbers out of range."""
     if field.type.dtype.is_float:
-        wrong = ~np.isfinite(array)
-        if wrong.any():
-            place = ", ".join(map(str, np.argwhere(wrong)[0]))
-            raise DataError(f"{what}: {field.name}[{place}] is {array[tuple(np.argwhere(wrong)[0])]}, no finite number")
+        wrong, wanted = ~np.isfinite(array), "no finite number"
+    elif field.range is not None:
+        low, high = field.range
+        wrong, wanted = (array < low) | (array > high), f"not from {low} to {high}"
+    else:
         return
-    for low, high, why in ([(*field.range, "the range of the input")] if field.range else []) + (
-        [(bounds.low, bounds.high, bounds.why)] if bounds else []
-    ):
-        wrong = (array < low) | (array > high)
-        if bounds is not None and bounds.besides is not None:
-            wrong &= array != bounds.besides
-        if wrong.any():
-            at = tuple(np.argwhere(wrong)[0])
-            place = ", ".join(map(str, at))
-            raise DataError(f"{what}: {field.name}[{place}] is {array[at]}; it lies from {low} to {high} ({why})")
+    if wrong.any():
+        at = tuple(int(k) for k in np.argwhere(wrong)[0])
+        place = ", ".join(map(str, at))
+        others = int(wrong.sum()) - 1
+        more = f" (and {others} more)" if others else ""
+        raise DataError(f"{what}: {field.name}[{place}] is {array[at]}, {wanted}{more}")
 
 
 def check_batch(what: str, entries: Iterable[EntrySignature], batch: Mapping[str, np.ndarray]) -> None:

@@ -21,7 +21,6 @@ from .checkpoint import CheckpointError, Position
 from .checkpoint import read as read_checkpoint
 from .data import DataError, Examples, check_batch, checked_examples, read_examples
 from .history import History
-from .labels import label_bounds
 
 WEIGHTS, CHECKPOINT, METRICS, CURVE = "weights.safetensors", "checkpoint.safetensors", "metrics.jsonl", "loss.svg"
 
@@ -85,14 +84,13 @@ def open_session(model: Model, data: Path | Mapping[str, np.ndarray], settings: 
     given = dict((settings.weights or Weights(seed=settings.seed)).parameters(whole))
     net = compile_model(model.having(program), Build(settings.target), Weights(values=given))
     entries = list(net.signature.entries.values())
-    bounds = label_bounds(plan)
     if isinstance(data, Path):
-        examples = read_examples(data, entries, bounds)
+        examples = read_examples(data, entries)
     else:
-        examples = checked_examples(data, entries, bounds, "the examples")
+        examples = checked_examples(data, entries, "the examples")
     apart = None
     if isinstance(settings.validation, Path):
-        apart = read_examples(settings.validation, entries, bounds)
+        apart = read_examples(settings.validation, entries)
     elif settings.validation:
         examples, apart = examples.split(settings.validation, settings.seed)
     batch = settings.batch or plan.batch or examples.count
