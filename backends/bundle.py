@@ -83,8 +83,11 @@ def write(folder: Path, emission: Emission, weights: Mapping[str, np.ndarray], m
         raise BundleError(f"cannot write {folder}: {error}") from error
     try:
         os.chmod(aside, 0o755)
-        _fill(aside, emission, weights, manifest)
+        listed = _fill(aside, emission, weights, manifest)
         _swap(aside, folder)
+        for name, facts in listed.items():
+            if _hashed_once(name, facts):
+                _remember(folder / name, facts["sha256"])
     except OSError as error:
         raise BundleError(f"cannot write {folder}: {error}") from error
     finally:
@@ -106,7 +109,10 @@ def _replaceable(folder: Path) -> bool:
     return all(name in listed or name == MANIFEST or Path(name).suffix == ".pyc" for name in present)
 
 
-def _fill(aside: Path, emission: Emission, weights: Mapping[str, np.ndarray], manifest: Mapping[str, Any]) -> None:
+def _fill(
+    aside: Path, emission: Emission, weights: Mapping[str, np.ndarray], manifest: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Write all files; what the manifest says of each."""
     files: dict[str, Content] = dict(emission.files)
     if emission.weights_file:
         files[WEIGHTS] = lambda file: write_safetensors(file, weights)
@@ -125,6 +131,7 @@ def _fill(aside: Path, emission: Emission, weights: Mapping[str, np.ndarray], ma
         listed[WEIGHTS]["header_sha256"] = _header_digest(aside / WEIGHTS)
     data = {"format": FORMAT, **manifest, "files": listed}
     (aside / MANIFEST).write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return listed
 
 
 def _check_name(name: str) -> None:
@@ -154,7 +161,7 @@ def read(folder: Path, *, verify_weights: bool = False) -> Loaded:
     """Open a bundle after checking it.
 
     Code, other files and the header of the weights are hashed each time; tensors when this machine sees the file for
-    the first time, and with ``verify_weights``. Raises `BundleError`.
+    the first time, unless it wrote it, and with ``verify_weights``. Raises `BundleError`.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -177,13 +184,18 @@ def _check_files(folder: Path, listed: Mapping[str, Mapping[str, Any]], verify_w
             raise BundleError(
                 f"{folder}: the header of {name} is not what the manifest says; it was changed or damaged"
             )
-        large = facts["bytes"] > _LARGE and not name.endswith((".py", ".json"))
-        if large and not verify_weights and _seen(path, facts["sha256"]):
+        once = _hashed_once(name, facts)
+        if once and not verify_weights and _seen(path, facts["sha256"]):
             continue
         if _file_digest(path) != facts["sha256"]:
             raise BundleError(f"{folder}: {name} is not what the manifest says; it was changed or damaged")
-        if large:
+        if once:
             _remember(path, facts["sha256"])
+
+
+def _hashed_once(name: str, facts: Mapping[str, Any]) -> bool:
+    """Whether a machine hashes a file when it writes it or first sees it, and later only if it has changed."""
+    return bool(facts["bytes"] > _LARGE) and not name.endswith((".py", ".json"))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
