@@ -43,7 +43,7 @@ def lenet5(args: Args) -> nn.Module:
 
 def mlp(args: Args) -> nn.Module:
     """Sigmoid layers."""
-    sizes = [args["size"], *args["hidden"], args["classes"]]
+    sizes = [args["features"], *args["hidden"], args["classes"]]
     layers = [[nn.Linear(one, two), nn.Sigmoid()] for one, two in pairwise(sizes)]
     return nn.Sequential(*(module for pair in layers for module in pair))
 
@@ -121,7 +121,7 @@ def rnn(args: Args) -> nn.Module:
     """Recurrent cells over ``[N, T, features]``."""
     kind = {"elman": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[args["cell"].rpartition(".")[2]]
     inner = kind(
-        args["features"], args["hidden"], args["layers"], batch_first=True, bidirectional=args["bidirectional"]
+        args["features"], args["hidden"], args["depth"], batch_first=True, bidirectional=args["bidirectional"]
     )
     return FirstOf(inner)
 
