@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from .build import Build, Weights, compile_model
 from .export import write_onnx
 from .model import Model, load
 from .summary import summary_of
+from .training import Progress, Settings, Trained
+from .training import train as train_model
 from .verify import Verification, verify_model
 
-__all__ = ["compile", "export_onnx", "load", "lower", "open", "summary", "verify"]
+__all__ = ["compile", "export_onnx", "load", "lower", "open", "summary", "train", "verify"]
 
 Spec = Model | str | Path
 
@@ -55,8 +57,10 @@ def compile(
 
     ``weights`` is a file (safetensors, its index or folder, or npz) whose keys are all accounted for, or arrays by
     parameter path; without it parameters are drawn from ``seed``, the same on every target. The result is called with
-    arrays by name. ``mesh`` and ``spread`` lay it over devices as in `Model.spreading`. Raises SpecError, WeightsError,
-    BackendError.
+    arrays by name. What is compiled for a ``device`` by its name can be saved on any machine; the device is looked for
+    at the first call. ``mesh`` and ``spread`` lay it over devices as in `Model.spreading`.
+
+    Raises SpecError, WeightsError, BackendError.
     """
     build = Build(target, Options(device, dict(settings or {})))
     found = as_model(model)
@@ -84,6 +88,43 @@ def export_onnx(
     Raises SpecError, WeightsError, BackendError.
     """
     write_onnx(as_model(model), Path(path), as_weights(weights, seed), opset, entry)
+
+
+def train(
+    model: Spec,
+    data: str | Path | Mapping[str, np.ndarray],
+    target: str = "numpy",
+    *,
+    epochs: int | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+    validation: float | str | Path | None = None,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    weights: str | Path | Mapping[str, np.ndarray] | None = None,
+    tell: Callable[[Progress], None] | None = None,
+) -> Trained:
+    """Let a model learn from examples, as the `training` of its spec says.
+
+    ``data`` is a ``.npz`` file or arrays, by the input that takes them; their first axis counts the examples.
+    ``validation`` sets a share of them apart, or names a file of others. ``folder`` gets weights, a checkpoint after
+    each epoch, measures and a curve; ``resume`` goes on with the run in it, bit for bit. ``tell`` hears of each step.
+
+    Raises SpecError, DataError, TrainingError, CheckpointError, NotFiniteError, WeightsError, BackendError and
+    OutputError.
+    """
+    settings = Settings(
+        target,
+        epochs,
+        batch,
+        seed,
+        Path(validation) if isinstance(validation, str) else validation,
+        None if folder is None else Path(folder),
+        resume,
+        None if weights is None else as_weights(weights, seed),
+    )
+    found = data if isinstance(data, Mapping) else Path(data)
+    return train_model(as_model(model), found, settings, tell)
 
 
 def verify(model: Spec, targets: Iterable[str] | None = None, *, seed: int = 0) -> Verification:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ...driver.gradients import verify_gradients
 from ...driver.verify import Verification, verify_model
 from ..app import command
 from ..console import cell, progress, say, say_json, show, table
@@ -33,6 +34,10 @@ def verify(
     bisect: Annotated[
         bool, typer.Option("--bisect", help="Find the first node that differs, with its line in the spec.")
     ] = False,
+    gradients: Annotated[
+        bool,
+        typer.Option("--gradients", help="Compare the gradients of the training loss, and with differences of it."),
+    ] = False,
     knobs: SetOption = None,
     dim: SizeOption = None,
     given: WithOption = None,
@@ -44,15 +49,15 @@ def verify(
     """Compare targets with the float64 reference.
 
     Every entry runs on random inputs, with the same random weights (or those of a file) everywhere. Exit code 1 if a
-    target does not agree.
+    target does not agree. With --gradients every gradient of the loss that the spec trains by is compared, and the
+    reference's own with central differences.
     """
     chosen, wanted = names(targets), sizes(dim)
     loaded = open_model(model, knobs, given, dtype)
     source = weights_of(weights, seed, everywhere=True)
     with progress("comparing") as tell:
-        found = verify_model(
-            loaded, chosen, source, wanted, bisect=bisect, tell=lambda what: tell(f"comparing: {what}")
-        )
+        check = verify_gradients if gradients else verify_model
+        found = check(loaded, chosen, source, wanted, bisect=bisect, tell=lambda what: tell(f"comparing: {what}"))
     if json:
         say_json(found.as_data())
     else:
@@ -78,4 +83,9 @@ def _show(found: Verification) -> None:
     say(f"float64 reference{', ' if bound else ''}{bound}; tolerance {found.tolerance:.0e}", style="dim")
 
 
-app = command(verify, "netwright verify zoo:resnet18 --dim N=3", "netwright verify net.yaml --targets numpy --bisect")
+app = command(
+    verify,
+    "netwright verify zoo:resnet18 --dim N=3",
+    "netwright verify net.yaml --targets numpy --bisect",
+    "netwright verify zoo:lenet5 --gradients",
+)

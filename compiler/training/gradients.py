@@ -10,6 +10,7 @@ from ..ir.program import Entry, Program
 from ..ops.tensor import Tensor
 from .labels import with_ranges
 from .plan import TrainingPlan, entry_name
+from .program import drawing_state, stateful
 from .step import prepared, with_guards
 
 PREFIX = "gradient."
@@ -37,6 +38,9 @@ def gradient_program(plan: TrainingPlan) -> Program:
         graph = build.graph(entry.graph.inputs, [loss, *slopes])
         outputs = ("loss", *(PREFIX + path for path in paths))
         entries[name] = with_ranges(replace(with_guards(entry, build), name=name, graph=graph, outputs=outputs))
-    used = {name for entry in entries.values() for name in entry.params}
+    state = drawing_state()
+    entries = {name: stateful(entry, state, (), {}) for name, entry in entries.items()}
+    used = {name for entry in entries.values() for name in (*entry.params, *entry.states)}
     parameters = {path: one for path, one in plan.parameters.items() if path in used}
-    return Program(plan.learners[0].program.name, entries, parameters=parameters)
+    state = {name: one for name, one in state.items() if name in used}
+    return Program(plan.learners[0].program.name, entries, parameters=parameters, state=state)

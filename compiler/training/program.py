@@ -31,7 +31,7 @@ def training_program(plan: TrainingPlan) -> Program:
     parameters = plan.parameters
     learned = dict.fromkeys(path for each in plan.learners for path in (*each.learned, *each.sets))
     state = {path: State(path, parameters[path].type, loc=parameters[path].loc) for path in learned}
-    state |= {name: State(name, TensorType(DType.INT64, ())) for name in (SEED, DRAWS)}
+    state |= drawing_state()
     entries: dict[str, Entry] = {}
     for learner in plan.learners:
         _check(learner)
@@ -40,15 +40,18 @@ def training_program(plan: TrainingPlan) -> Program:
             if name in state:
                 raise TrainingError(f"a parameter is called {name}, as a state of the optimizer; give it another path")
         state |= memory
-        entries[learner.entry] = _stateful(entry, state, [*memory], updates)
+        entries[learner.entry] = stateful(entry, state, [*memory], updates)
     if plan.evaluation is not None:
-        entries["evaluate"] = _stateful(
-            _numbered(inline(plan.evaluation, Context()).entries["evaluate"]), state, (), {}
-        )
+        entries["evaluate"] = stateful(_numbered(inline(plan.evaluation, Context()).entries["evaluate"]), state, (), {})
     used = {name for entry in entries.values() for name in (*entry.states, *entry.updates)}
     kept = {path: parameter for path, parameter in parameters.items() if path not in state}
     state = {name: one for name, one in state.items() if name in used}
     return Program(plan.learners[0].program.name, entries, parameters=kept, state=state)
+
+
+def drawing_state() -> dict[str, State]:
+    """The states that random numbers are drawn by."""
+    return {name: State(name, TensorType(DType.INT64, ())) for name in (SEED, DRAWS)}
 
 
 def _check(learner: Learner) -> None:
@@ -66,7 +69,7 @@ def _numbered(entry: Entry) -> Entry:
     return replace(entry, graph=numbered(entry.graph, values[DRAWS])) if DRAWS in values else entry
 
 
-def _stateful(entry: Entry, state: Mapping[str, State], memory: Collection[str], updates: Mapping[str, Value]) -> Entry:
+def stateful(entry: Entry, state: Mapping[str, State], memory: Collection[str], updates: Mapping[str, Value]) -> Entry:
     """The entry with those of its parameters that are state handed in as such, before ``memory``."""
     first = len(entry.inputs)
     names = (*entry.params, *memory)
