@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
 
 LIMIT = 2**31 - 1
 """Largest dimension of a tensor."""
@@ -82,21 +83,25 @@ class Dim:
     def key(self) -> tuple:
         return tuple((tuple(atom.key() for atom in monomial), factor) for monomial, factor in self.terms)
 
+    # Arithmetic with anything that is no size is the other's business, as with a tensor under construction.
+
     def __add__(self, other: AnyDim) -> AnyDim:
-        return _sum(self, other, 1)
+        return _sum(self, other, 1) if _is_size(other) else NotImplemented
 
     __radd__ = __add__
 
     def __sub__(self, other: AnyDim) -> AnyDim:
-        return _sum(self, other, -1)
+        return _sum(self, other, -1) if _is_size(other) else NotImplemented
 
     def __rsub__(self, other: AnyDim) -> AnyDim:
-        return _sum(_as_dim(other), self, -1)
+        return _sum(_as_dim(other), self, -1) if _is_size(other) else NotImplemented
 
     def __neg__(self) -> AnyDim:
         return self * -1
 
     def __mul__(self, other: AnyDim) -> AnyDim:
+        if not _is_size(other):
+            return NotImplemented
         totals: dict[Monomial, int] = {}
         for left, a in self.terms:
             for right, b in _as_dim(other).terms:
@@ -162,6 +167,10 @@ Shape = tuple[AnyDim, ...]
 def symbol(name: str, low: int = 1, high: int = LIMIT) -> AnyDim:
     """The dimension that is one symbol; an ``int`` if its range holds one value only."""
     return low if low == high else Dim((((Symbol(name, low, high),), 1),))
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int or isinstance(value, (Dim, Integral))
 
 
 def _as_dim(value: AnyDim) -> Dim:

@@ -242,3 +242,18 @@ def test_equations_that_say_what_divides() -> None:
     assert divisor(n, 4 * (n // 4)) == 4
     assert divisor(2 * n + 1, 3 * ((2 * n + 1) // 3)) == 3
     assert divisor(n, 4 * (n // 2)) == 0 == divisor(n, n) == divisor(8, 8)
+
+
+def test_what_is_no_size_does_its_own_arithmetic() -> None:
+    class Other:
+        def __rsub__(self, size: object) -> str:
+            return f"{size} minus this"
+
+        __radd__ = __rmul__ = __rsub__
+
+    n = symbol("N")
+    assert n - Other() == n + Other() == n * Other() == "N minus this"
+    with pytest.raises(TypeError):
+        n + "1"
+    with pytest.raises(TypeError):
+        "1" - n
