@@ -55,7 +55,7 @@ def test_what_also_reads_other_axes_is_no_such_region() -> None:
     assert without_turns(region) is None
 
 
-@pytest.mark.parametrize("sizes", [(1, 1), (2, 7), (5, 3)])
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 7), (5, 3), (2, 70)])
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("apart", [True, False])
 def test_attention_of_features_first(apart: bool, causal: bool, sizes: tuple[int, int], tmp_path: Path) -> None:
