@@ -1,8 +1,8 @@
 """Kernels that ops emit become machine code for three architectures, without a device.
 
 The samples of all ops make some 1,700 different kernels, too many to compile in a test. One for each op and family of
-kernels is taken here (and in 16-bit floats one for each family); ``NETWRIGHT_ALL_KERNELS=1`` takes all that differ in
-more than their numbers.
+kernels is taken here (and in 16-bit floats one for each family), and from networks, whose kernels are fused from many
+ops, a third for each architecture. ``NETWRIGHT_ALL_KERNELS=1`` takes all that differ in more than their numbers, for all.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from netwright.driver.model import load
 from ..programs import legal, sample_program
 from ..test_ops import converted
 
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+EVERYTHING = bool(os.environ.get("NETWRIGHT_ALL_KERNELS"))
 HEAD = "import triton\nimport triton.language as tl"
 NARROW = (DType.FLOAT16, DType.BFLOAT16)
 
@@ -48,7 +50,7 @@ def samples() -> Iterator[tuple[str, Sample]]:
 @cache
 def kernels() -> dict[str, Kernel]:
     """The kernels to compile, under names that say where they come from."""
-    backend, everything = registry.get("triton"), bool(os.environ.get("NETWRIGHT_ALL_KERNELS"))
+    backend = registry.get("triton")
     found: dict[object, Kernel] = {}
     families = set()
     for name, sample in samples():
@@ -64,7 +66,7 @@ def kernels() -> dict[str, Kernel]:
             key = (family, name.rsplit("_", 1)[1]) if narrow else (family, name)
             if narrow and not set(dtypes) & set(NARROW):
                 continue
-            if everything:
+            if EVERYTHING:
                 key = (re.sub(r"\b\d+\b", "#", texts[kernel.name]), dtypes)
             if key not in found:
                 own = f"{re.sub('[^a-z0-9]', '_', name)}_{len(found)}_{family}"
@@ -74,22 +76,34 @@ def kernels() -> dict[str, Kernel]:
     return {kernel.name: kernel for kernel in found.values()}
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_100"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_family_of_kernels_compiles(architecture):
     made = compiled([offline.Job(kernel, architecture) for kernel in kernels().values()])
     assert [cubin.job.kernel.name for cubin in made if cubin.spill_bytes] == [], "registers suffice"
 
 
+@cache
+def networks() -> list[tuple[str, Kernel]]:
+    """The kernels of some networks, each with its family, under names of their own."""
+    found = {}
+    for model in ("lenet5", "bert_base", "lstm", "unet", "vit"):
+        for kernel in emit(compile_program(load(f"zoo:{model}"), Build("triton"), Weights()).program).kernels:
+            own = f"{model}_{kernel.name}"
+            renamed = replace(kernel, name=own, text=kernel.text.replace(kernel.name, own, 1))
+            found.setdefault(kernel.text.replace(kernel.name, "", 1), (kernel.name.split("_", 1)[1], renamed))
+    return list(found.values())
+
+
+@pytest.mark.parametrize(("place", "architecture"), list(enumerate(ARCHITECTURES)), ids=ARCHITECTURES)
+def test_kernels_of_networks_compile(place, architecture):
+    chosen = [kernel for _, kernel in networks()]
+    made = compiled([offline.Job(kernel, architecture) for kernel in (chosen if EVERYTHING else chosen[place::3])])
+    assert len(made) >= 10
+
+
 def test_kernels_that_count_in_64_bits_compile():
     """One of each family, as it runs on arrays of 2^31 elements and more."""
-    families = {}
-    for model in ("lenet5", "bert_base", "lstm", "unet", "vit"):
-        compiled_model = compile_program(load(f"zoo:{model}"), Build("triton"), Weights())
-        for kernel in emit(compiled_model.program).kernels:
-            if WIDE in kernel.special:
-                own = f"{model}_{kernel.name}"
-                text = kernel.text.replace(kernel.name, own, 1)
-                families[kernel.name.split("_", 1)[1]] = replace(kernel, name=own, text=text)
+    families = {family: kernel for family, kernel in networks() if WIDE in kernel.special}
     assert {"map", "rows", "dot", "conv", "attention", "window_max"} <= set(families)
     compiled([offline.Job(kernel, "sm_90", wide=True) for kernel in families.values()])
 
