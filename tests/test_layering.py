@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("spec", "compiler", "backends", "driver", "cli")
 BELOW = {
-    "spec": {"spec", "compiler.ir", "compiler.ops"},
+    "spec": {"spec", "compiler.ir", "compiler.ops", "compiler.training.plan", "compiler.training.optimizers"},
     "compiler": {"compiler"},
     "backends": {"backends", "compiler", "version"},
     "driver": {"driver", "backends", "compiler", "spec", "version"},
