@@ -10,13 +10,14 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from netwright.backends.triton import facts
 from netwright.backends.triton.helpers import sources
-from netwright.backends.triton.kernel import LONG, WIDE, Kernel
+from netwright.backends.triton.kernel import LONG, WIDE, Config, Kernel
 from netwright.compiler.ops import functional as fn
 from netwright.compiler.ops.activation_smooth import Gelu
 from netwright.compiler.ops.attention import Attention
@@ -25,7 +26,7 @@ from netwright.compiler.ops.samples import types
 from netwright.compiler.ops.tensor import apply
 from netwright.compiler.ops.window import WindowMax
 
-from .interpreting import kernels
+from .interpreting import agrees, kernels
 
 SCRIPT = """
 import importlib.util, json, sys
@@ -55,7 +56,7 @@ def normalized(build, x):
 
 
 def product(build, x, w):
-    return apply(build, Gelu(), fn.dot(x, w, ((2,), (1,)), ((0,), (0,))))
+    return apply(build, Gelu(), fn.dot(x, w, ((2,), (2,)), ((0,), (0,))))
 
 
 def convolved(build, x, w):
@@ -123,6 +124,23 @@ def test_sizes_are_multiplied_in_64_bits(codes: dict[str, tuple[Kernel, str]], f
     widened = re.findall(r"arith\.extsi (%[\w#:]+) :[^\n]*i32[^\n]* to [^\n]*i64", code)
     assert "arith.muli" in code
     assert [each for each in widened if makers.get(each) == "arith.muli"] == []
+
+
+@pytest.mark.usefixtures("interpreter")
+@pytest.mark.parametrize("family", CASES)
+def test_what_counts_in_64_bits_gives_the_same(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small arrays, as if they were long."""
+    plain, asked = facts.constants, []
+
+    def constants(kernel: Kernel, config: Config, *, wide: bool, interpreted: bool) -> dict[str, int | bool]:
+        asked.append(wide)
+        return plain(kernel, config, wide=True, interpreted=interpreted)
+
+    monkeypatch.setattr(facts, "constants", constants)
+    make, given = CASES[family]
+    sizes = {"N": 2, "H": 6, "W": 4, "C": 3, "T": 5, "S": 7}
+    agrees(make, types(*given), tmp_path, **{name: size for name, size in sizes.items() if name in "".join(given)})
+    assert asked and not any(asked)
 
 
 def test_arrays_are_long_before_a_tile_could_reach_past_32_bits() -> None:
