@@ -42,13 +42,13 @@ def place_of(tile: tuple, out: np.ndarray | None, finish: Finish | None) -> np.n
 
 
 def last_tile(batch: int, depth: int, rows: int, row: int, filters: int) -> tuple[int, int]:
-    """How many images, and rows of the result, to make at once: 450 KB of columns or results, or 256 points.
+    """How many images, and rows of the result, to make at once: 450 KB of columns or results, or 200 points.
 
     ``depth`` elements are a column; 0 stands for columns that are x itself. A tile of few points is slower where there
     are many weights, which are read again for each.
     """
     point = max(depth, filters)
-    budget = max(114688, 256 * point if depth == 0 or depth * filters >= 262144 else 0)
+    budget = max(114688, 200 * point if depth == 0 or depth * filters >= 262144 else 0)
     if point * rows * row <= budget:
         return max(1, min(batch, budget // max(1, point * rows * row))), rows
     tiles = -(-rows // max(1, budget // (point * row)))

@@ -59,11 +59,17 @@ def winograd_rows(batch: int, channels: int, filters: int, rows: int, columns: i
     return images, min(rows, 4 * down)
 
 
+def winograd_room(channels: int, filters: int) -> int:
+    """The elements that hold the transform of x for one tile, and after the products their own."""
+    return max(36 * channels, 16 * filters)
+
+
 def winograd_scratch(batch: int, channels: int, filters: int, rows: int, columns: int) -> int:
-    """The elements of the padded x of one tile, its transform and the products."""
-    across, widest = -(-columns // 4), max(channels, filters)
-    images, down = winograd_tile(batch, widest, -(-rows // 4), across)
-    return images * (2 * 36 * down * across * widest + (4 * down + 2) * (4 * across + 2) * channels)
+    """The elements for the transform of x, and for what it is made of (padded points, a row of tiles) or products."""
+    across = -(-columns // 4)
+    images, down = winograd_tile(batch, max(channels, filters), -(-rows // 4), across)
+    tiles, seen = images * down * across, images * (4 * down + 2) * (4 * across + 2) + 36 * across
+    return tiles * winograd_room(channels, filters) + max(seen * channels, 36 * tiles * filters)
 
 
 def winograd_conv(
@@ -73,10 +79,10 @@ def winograd_conv(
     weights, of_x, of_products = w
     channels, filters = weights.shape[1:]
     _, rows, columns, _ = shape_of(out, finish)
-    across, widest = -(-columns // 4), max(channels, filters)
-    images, most = winograd_tile(len(x), widest, -(-rows // 4), across)
-    room = images * most * across * 36 * widest
-    one, two, padded = scratch[:room], scratch[room : 2 * room], scratch[2 * room :]
+    across = -(-columns // 4)
+    images, most = winograd_tile(len(x), max(channels, filters), -(-rows // 4), across)
+    room = images * most * across * winograd_room(channels, filters)
+    kept, free = scratch[:room], scratch[room:]
     for image in range(0, len(x), images):
         for first in range(0, rows, 4 * most):
             tile = ((image, min(image + images, len(x))), (first, min(first + 4 * most, rows)))
@@ -84,16 +90,18 @@ def winograd_conv(
             count, down = len(target), -(-target.shape[1] // 4)
             tiles = count * down * across
             corner = (first - low[0], -low[1])
-            seen = band(x[image : image + images], corner, (4 * down + 2, 4 * across + 2), padded)
+            seen = band(x[image : image + images], corner, (4 * down + 2, 4 * across + 2), free)
+            row = free[seen.size : seen.size + 36 * across * channels].reshape(6, 6, across, channels)
+            turned = kept[: 36 * tiles * channels].reshape(36, count * down, -1)
             n, r, c, e = seen.strides
-            shape = (6, 6, count, down, across, channels)
-            seen = np.ndarray(shape, seen.dtype, seen, 0, (r, c, n, 4 * r, 4 * c, e))
-            np.copyto(one[: seen.size].reshape(seen.shape), seen)
-            given = one[: 36 * tiles * channels].reshape(36, -1)
-            turned = np.matmul(of_x, given, out=two[: given.size].reshape(36, -1))
-            products = one[: 36 * tiles * filters].reshape(36, tiles, filters)
+            for place in range(count * down):
+                # A row of tiles at a time: 6 x 6 points of x each, 4 apart.
+                start = place // down * n + place % down * 4 * r
+                np.copyto(row, np.ndarray(row.shape, seen.dtype, seen, start, (r, c, 4 * c, e)))
+                np.matmul(of_x, row.reshape(36, -1), out=turned[:, place])
+            products = free[: 36 * tiles * filters].reshape(36, tiles, filters)
             np.matmul(turned.reshape(36, tiles, channels), weights, out=products)
-            made = two[: 16 * tiles * filters].reshape(16, -1)
+            made = kept[: 16 * tiles * filters].reshape(16, -1)
             np.matmul(of_products, products.reshape(36, -1), out=made)
             made = made.reshape(4, 4, count, down, across, filters)
             for i in range(4):
@@ -105,4 +113,6 @@ def winograd_conv(
     return out
 
 
-KERNELS = (winograd_matrices, winograd_weights, winograd_tile, winograd_rows, winograd_scratch, winograd_conv)
+KERNELS = (
+    winograd_matrices, winograd_weights, winograd_tile, winograd_rows, winograd_room, winograd_scratch, winograd_conv,
+)  # fmt: skip
