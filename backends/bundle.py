@@ -349,20 +349,21 @@ class DrawnTensors(Mapping[str, np.ndarray]):
 def write_safetensors(file: BinaryIO, tensors: Mapping[str, np.ndarray]) -> None:
     """Write the safetensors format with one tensor in memory at a time (the library's writer holds them all).
 
-    Names are sorted; each tensor begins at a multiple of 64 bytes of the file where the format allows (header padding).
+    Tensors begin at multiples of 64 bytes of the file, those of other sizes after all others; by name among their kind.
     `DrawnTensors` are asked for once, others twice. Raises `BundleError` for a tensor that is not of its type.
     """
+    facts = {name: _facts(tensors, name) for name in tensors}
+    sizes = {name: math.prod(shape) * dtype.bytes for name, (dtype, shape) in facts.items()}
+    names = sorted(facts, key=lambda name: (sizes[name] % _ALIGNMENT != 0, name))
     header: dict[str, Any] = {}
     offset = 0
-    names = sorted(tensors)
     for name in names:
-        dtype, shape = _facts(tensors, name)
-        size = math.prod(shape) * dtype.bytes
-        place = [offset, offset + size]
+        dtype, shape = facts[name]
+        place = [offset, offset + sizes[name]]
         header[name] = {"dtype": _SAFETENSORS_NAMES[dtype], "shape": list(shape), "data_offsets": place}
-        offset += size
+        offset += sizes[name]
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-(len(text) + 8) % 64)
+    text += b" " * (-(len(text) + 8) % _ALIGNMENT)
     file.write(len(text).to_bytes(8, "little"))
     file.write(text)
     for name in names:

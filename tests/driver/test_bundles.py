@@ -228,7 +228,7 @@ def test_a_kill_in_the_middle_leaves_no_half_bundle(tmp_path: Path) -> None:
 
 
 def test_large_tensors_are_used_where_they_lie(tmp_path: Path) -> None:
-    """What is small, or not aligned, is copied; every dtype comes back as it was."""
+    """What is small is copied; tensors of odd sizes do not push the others from their places."""
     large = np.random.default_rng(0).standard_normal(600_000)
     tensors = {
         "a": large.astype(np.float32),
@@ -240,13 +240,7 @@ def test_large_tensors_are_used_where_they_lie(tmp_path: Path) -> None:
     with open(tmp_path / "weights.safetensors", "wb") as file:
         bundle.write_safetensors(file, tensors)
     found = bundle.SafetensorsFile(tmp_path / "weights.safetensors")
-    assert {name: found[name].flags.writeable for name in found} == {
-        "a": False,
-        "b": True,
-        "c": True,
-        "d": True,
-        "e": True,
-    }
+    assert [name for name in found if not found[name].flags.writeable] == ["a", "c"]
     for name, array in tensors.items():
         assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
         np.testing.assert_array_equal(found[name], array)
