@@ -62,14 +62,18 @@ def masks(axes: Sequence[int], coordinates: Mapping[int, Coordinate]) -> str | N
     return " & ".join(mask for mask in found if mask) or None
 
 
-def load(draft: Draft, array: Array, where: str, mask: str | None, other: str = "0") -> str:
-    """The text of a tile of an array at addresses, in the dtype of registers. Any kind of buffer."""
+def load(draft: Draft, array: Array, where: str, mask: str | None, other: str | None = None) -> str:
+    """The text of a tile of an array at addresses, in the dtype of registers. Any kind of buffer.
+
+    ``other`` is what stands where the mask does not hold; None says that nothing reads it.
+    """
     buffer = array.buffer
-    if buffer.kind is Kind.NUMBER:
-        return literal(buffer.value, array.dtype, draft)
-    if buffer.kind is Kind.COUNT:
-        return f"({where}).to({NAMES[register(array.dtype)]})" if where != "0" else literal(0, array.dtype, draft)
-    guard = f", mask={mask}, other={other}" if mask else ""
+    if buffer.kind in (Kind.NUMBER, Kind.COUNT):
+        text = literal(buffer.value if buffer.kind is Kind.NUMBER else 0, array.dtype, draft)
+        if buffer.kind is Kind.COUNT and where != "0":
+            text = f"({where}).to({NAMES[register(array.dtype)]})"
+        return text if mask is None or other is None else f"tl.where({mask}, {text}, {other})"
+    guard = f", mask={mask}, other={other or 0}" if mask else ""
     text = f"tl.load({draft.pointer(array)} + {where}{guard})"
     if array.dtype is DType.BOOL:
         return f"({text} != 0)"

@@ -12,8 +12,12 @@ import pytest
 from netwright.backends import registry
 from netwright.compiler.evaluate import evaluate
 from netwright.compiler.ir import DType, Graph, Sample
+from netwright.compiler.ir.dims import substitute
+from netwright.compiler.ops import OPS
+from netwright.compiler.ops.samples import tensor_type
 
 from ..compiler import gradient_loops as loops
+from ..ops import test_gradients_symbolic as windows
 from ..ops.pulling import backward, differentiable_samples, flat, random_seeds
 from .programs import build, entry_of, program_of, run
 
@@ -109,3 +113,29 @@ def test_gradients_of_loops_on_a_target(tmp_path: Path, target: str) -> None:
         for name, one, arrays in zip(cases, graphs, inputs, strict=True):
             for wanted in evaluate(one, arrays, sizes, wide=True):
                 np.testing.assert_allclose(next(found), wanted, TOLERANCE, TOLERANCE * SMALL, err_msg=f"{name} {sizes}")
+
+
+PICTURES = ("conv", "conv_dilated", "max_pool2d", "max_pool2d_ceil", "avg_pool2d_ceil", "upsample")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_gradients_over_pictures_of_any_size(tmp_path: Path, target: str) -> None:
+    graphs = []
+    for name in PICTURES:
+        op, fields, _ = windows.WINDOWS[name]
+        texts = ["float32[N, 4, H, W]"] + (["float32[6, 4, 3, 2]"] if op == "conv" else [])
+        graphs.append(windows.backward(OPS[op](**fields), [tensor_type(text) for text in texts]))
+    graph = together(graphs)
+    backend = registry.get(target)
+    program = program_of(entry_of(graph, [f"x{k}" for k in range(len(graph.inputs))]))
+    runtime = backend.load(build(tmp_path / "bundle", backend, program, **TARGETS[target]))
+    draw = np.random.default_rng(0)
+    for height, width in ((7, 5), (8, 6)):
+        sizes = {"N": 2, "H": height, "W": width}
+        given = [
+            draw.normal(size=[int(substitute(size, sizes)) for size in value.type.shape]).astype(np.float32)
+            for value in graph.inputs
+        ]
+        outputs, _ = run(runtime, given, sizes=sizes)
+        for found, wanted in zip(outputs, evaluate(graph, given, sizes, wide=True), strict=True):
+            np.testing.assert_allclose(found, wanted, TOLERANCE, TOLERANCE * SMALL)

@@ -38,9 +38,9 @@ class Move:
         where = address(self.draft, array, strides, self.places)
         return where if strides else f"{where} + i * 0"
 
-    def load(self, array: Array, where: str, mask: str = "m", other: str = "0") -> str:
-        """The name of the tile at addresses."""
-        return self.draft.let(load(self.draft, array, where, mask, other), "v")
+    def load(self, array: Array, where: str, mask: str = "m") -> str:
+        """The name of the tile at addresses; what stands where the mask does not hold is open."""
+        return self.draft.let(load(self.draft, array, where, mask), "v")
 
     def read(self, array: Array, strides: Mapping[int, AnyDim]) -> str:
         """The name of the tile of an array that lies along the shape."""

@@ -76,7 +76,7 @@ def running_sum(x: Array, out: Array, axis: int, exclusive: bool, reverse: bool)
         draft.add("before = place + 1" if reverse else "before = place - 1", f"inside = (step > 0) & (step < {size})")
     else:
         draft.add("before = place", f"inside = step < {size}")
-    value = load(draft, x, source.at(draft, "line", "before"), "line_in & inside")
+    value = load(draft, x, source.at(draft, "line", "before"), "line_in & inside", "0")
     draft.add(f"value = {value}.to({NAMES[sums]})", "sums = tl.cumsum(value, 1) + total")
     where = target.at(draft, "line", "place")
     write_store(draft, out, where, f"sums.to({NAMES[register(x.dtype)]})", f"line_in & (step < {size})")
