@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ...driver.training import Progress, Settings, Trained, train
+from ...driver.training import INTERRUPTED, Progress, Settings, Trained, train
 from ...driver.training.session import CHECKPOINT, CURVE, METRICS, WEIGHTS
 from ..app import command
 from ..console import errors, progress, say, say_json, seconds_text, show, table
@@ -25,7 +25,8 @@ from ..options import (
     WithOption,
 )
 
-INTERRUPTED = 130
+EXIT_CODE = 130
+"""After Ctrl-C, as shells have it."""
 
 
 def train_model(
@@ -52,7 +53,9 @@ def train_model(
     given: WithOption = None,
     dtype: DtypeOption = None,
     weights: WeightsOption = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="First weights, order, split, and all that is drawn.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**63 - 1, help="First weights, order, split, and all that is drawn.")
+    ] = 0,
     json: JsonOption = False,
 ) -> None:
     """Let a model learn from examples, as the `training` of its spec says.
@@ -84,10 +87,10 @@ def train_model(
         _show(trained)
         if folder is not None:
             say(f"{folder}: {WEIGHTS}, {METRICS}, {CURVE}, {CHECKPOINT}")
-    if trained.ended == "interrupted":
+    if trained.ended == INTERRUPTED:
         if folder is not None and not json:
             say(f"interrupted; go on with --resume -o {folder}", style="yellow")
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(EXIT_CODE)
 
 
 def _validation(text: str | None) -> float | Path | None:

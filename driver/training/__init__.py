@@ -2,7 +2,7 @@
 
 from .checkpoint import CheckpointError
 from .data import DataError
-from .loop import NotFiniteError, Progress, Trained, train
+from .loop import INTERRUPTED, NotFiniteError, Progress, Trained, train
 from .session import Settings
 
-__all__ = ["CheckpointError", "DataError", "NotFiniteError", "Progress", "Settings", "Trained", "train"]
+__all__ = ["INTERRUPTED", "CheckpointError", "DataError", "NotFiniteError", "Progress", "Settings", "Trained", "train"]

@@ -31,15 +31,16 @@ class Position:
     """How far a run has come: ``epoch`` epochs are done, and ``batch`` batches of the next one.
 
     ``run`` identifies what was asked for: a run is gone on with only as the same one. ``sums`` are those of the
-    training measures of the epoch so far, ``turn`` counts the steps of all players.
+    training measures of the epoch so far, each over the examples that it has ``seen``; ``turn`` counts the steps of all
+    players.
     """
 
     run: str
     epoch: int = 0
     batch: int = 0
     turn: int = 0
-    seen: float = 0.0
     sums: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
     best: float | None = None
     best_epoch: int = 0
     finished: bool = False

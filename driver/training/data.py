@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ...backends.executable import InputError, bind_sizes
 from ...backends.signature import EntrySignature, Field
 from ...compiler.training.step import RATE
 from ...spec.weights.errors import WeightsError
@@ -111,7 +110,9 @@ def _as_field(what: str, field: Field, array: np.ndarray) -> np.ndarray:
     kinds = {"f": "float", "i": "int", "u": "int", "b": "bool"}
     kind = kinds.get(array.dtype.kind, "other")
     if wanted.dtype.is_float and kind in ("float", "int", "bool"):
-        return np.ascontiguousarray(array, wanted.dtype.numpy)
+        with np.errstate(over="ignore"):
+            # What is too large becomes infinite, which is told by its place.
+            return np.ascontiguousarray(array, wanted.dtype.numpy)
     if kind not in (wanted.dtype.kind, "bool"):
         raise DataError(f"{what}: {field.name} is {_text(array)}, the input is {wanted}")
     info = None if wanted.dtype.kind == "bool" else np.iinfo(wanted.dtype.numpy)
@@ -139,18 +140,3 @@ def _check_values(what: str, field: Field, array: np.ndarray) -> None:
         others = int(wrong.sum()) - 1
         more = f" (and {others} more)" if others else ""
         raise DataError(f"{what}: {field.name}[{place}] is {array[at]}, {wanted}{more}")
-
-
-def check_batch(what: str, entries: Iterable[EntrySignature], batch: Mapping[str, np.ndarray]) -> None:
-    """Raises `DataError` unless a batch fits every entry that it is for: its sizes agree, and are within bounds."""
-    for entry in entries:
-        names = {field.name for field in entry.inputs}
-        shapes = {name: array.shape for name, array in batch.items() if name in names}
-        shapes |= {field.name: () for field in entry.inputs if field.name not in shapes and field.type.rank == 0}
-        if len(shapes) < len(names):
-            # What is drawn takes its sizes from the examples.
-            continue
-        try:
-            bind_sizes(entry, shapes)
-        except InputError as error:
-            raise DataError(f"{what}: {error}") from error

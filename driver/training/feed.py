@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from ...backends.executable import InputError, bind_sizes
 from ...backends.signature import EntrySignature, Field
 from ...compiler.training.step import RATE
 from ..samples import whole_shape
+from .data import DataError, Examples
 
 _DRAWN = 2
 """The stream of random numbers of a seed that inputs are drawn from; `data` has the others."""
@@ -39,6 +41,23 @@ def fed(
         value = generator.random(shape) if even else generator.standard_normal(shape)
         inputs[field.name] = value.astype(field.type.dtype.numpy)
     return inputs
+
+
+def check_batches(what: str, entries: Iterable[EntrySignature], examples: Examples, size: int) -> None:
+    """Raises `DataError` unless the batches fit every entry: their sizes agree, and are within bounds.
+
+    The last one may have fewer examples than the others.
+    """
+    numbers = {"": np.arange(min(size, examples.count))}
+    if examples.count % size and examples.count > size:
+        numbers["the last batch: "] = np.arange(examples.count % size)
+    for entry in entries:
+        for which, places in numbers.items():
+            inputs = fed(entry, examples.take(places).arrays, 0.0, 0, 0)
+            try:
+                bind_sizes(entry, {name: array.shape for name, array in inputs.items()})
+            except InputError as error:
+                raise DataError(f"{what}: {which}{error}") from error
 
 
 def _sizes(entry: EntrySignature, arrays: Mapping[str, np.ndarray]) -> Mapping[str, int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_file
+from .checkpoint import CheckpointError
 
 
 @dataclass(slots=True)
@@ -21,22 +22,28 @@ class History:
 
     @classmethod
     def resumed(cls, path: Path | None, epochs: int) -> History:
-        """The first ``epochs`` lines of a file; what was written after the checkpoint is gone again."""
+        """The first ``epochs`` lines of a file: what was written after the checkpoint is done again.
+
+        Raises `CheckpointError` for a file that holds something else.
+        """
         lines = path.read_text(encoding="utf-8").splitlines() if path is not None and path.is_file() else []
-        history = cls(path, [json.loads(line) for line in lines[:epochs]])
-        history._write()
-        return history
+        try:
+            found = [json.loads(line) for line in lines[:epochs]]
+        except ValueError as error:
+            raise CheckpointError(f"{path} holds no measures of a training run: {error}") from error
+        return cls(path, found)
 
     def add(self, epoch: dict[str, Any]) -> None:
         """Enter an epoch. Raises OutputError."""
         self.epochs.append(epoch)
-        self._write()
+        self.write()
 
     def of(self, name: str) -> Sequence[float]:
         """One measure over the epochs that have it."""
         return [float(epoch[name]) for epoch in self.epochs if isinstance(epoch.get(name), (int, float))]
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write all lines. Raises OutputError."""
         if self.path is not None:
             lines = "".join(json.dumps(_plain(epoch)) + "\n" for epoch in self.epochs)
             write_file(self.path, lambda file: file.write(lines.encode()))

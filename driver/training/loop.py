@@ -27,7 +27,10 @@ from .curve import write_curve
 from .data import Examples, order_of
 from .feed import fed
 from .rates import rate_at
-from .session import CHECKPOINT, CURVE, WEIGHTS, Session, Settings, open_session
+from .session import CHECKPOINT, CURVE, METRICS, WEIGHTS, Session, Settings, open_session
+
+INTERRUPTED = "interrupted"
+"""How a run has ended that did not come to its end."""
 
 
 class NotFiniteError(Exception):
@@ -48,7 +51,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a run gives: the model's weights by path, the measures of each epoch, and why it ended."""
+    """What a run gives: the model's weights by path, the measures of each epoch, and why it ended: `INTERRUPTED`, or
+    in words."""
 
     weights: Mapping[str, np.ndarray]
     epochs: Sequence[Mapping[str, Any]]
@@ -74,7 +78,15 @@ def train(model: Model, data: Path | Mapping[str, np.ndarray], settings: Setting
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+        _sweep(folder)
     return _Run(session, model.name, tell or (lambda progress: None)).run()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run was writing."""
+    for name in (WEIGHTS, CHECKPOINT, METRICS, CURVE):
+        for left in folder.glob(f".{name}.*"):
+            left.unlink(missing_ok=True)
 
 
 @dataclass(slots=True)
@@ -96,23 +108,26 @@ class _Run:
         if SEED in session.program.state:
             states[SEED] = np.asarray(session.settings.seed, np.int64)
         session.net.set_states(states)
-        self._remember()
-        ended = f"{session.epochs} epochs are done"
+        self._save()
+        session.history.write()
         with _interruption(self):
-            while position.epoch < session.epochs and not position.finished:
+            while position.epoch < session.epochs and not position.finished and not self.stopped:
                 self._epoch()
-                if self.stopped:
-                    ended = "interrupted"
-                    break
-                if self._is_over():
-                    position.finished = True
-                    ended = f"{self._monitor()} has not become better for {session.plan.stop.patience} epochs"  # type: ignore[union-attr]
+                position.finished = position.batch == 0 and self._is_over()
                 self._save()
-        weights = self._weights(final=True)
-        if session.settings.folder is not None:
-            write_file(session.settings.folder / WEIGHTS, lambda file: write_safetensors(file, weights))
-            write_curve(session.settings.folder / CURVE, session.history, f"{self.name}, {session.settings.target}")
-        return Trained(weights, session.history.epochs, ended, time.perf_counter() - start)
+            weights = self._weights(final=True)
+            if session.settings.folder is not None:
+                write_file(session.settings.folder / WEIGHTS, lambda file: write_safetensors(file, weights))
+                write_curve(session.settings.folder / CURVE, session.history, f"{self.name}, {session.settings.target}")
+        return Trained(weights, session.history.epochs, self._ended(), time.perf_counter() - start)
+
+    def _ended(self) -> str:
+        session = self.session
+        if session.position.finished and session.plan.stop is not None:
+            return f"{self._monitor()} has not become better for {session.plan.stop.patience} epochs"
+        if session.position.epoch < session.epochs:
+            return INTERRUPTED
+        return f"{session.epochs} epochs are done"
 
     # ---- an epoch
 
@@ -126,22 +141,21 @@ class _Run:
             measures, rate = self._step(batch, count)
             position.batch, position.turn = number + 1, position.turn + 1
             size = len(next(iter(batch.values())))
-            position.seen += size
             for name, value in measures.items():
                 position.sums[name] = position.sums.get(name, 0.0) + value * size
+                position.seen[name] = position.seen.get(name, 0) + size
             self.tell(Progress(position.epoch + 1, session.epochs, number + 1, count, self._means(), rate))
-            if self.stopped and number + 1 < count:
-                self._save()
-                return
-            if time.monotonic() - self.saved > session.settings.save_every:
-                self._save()
+            if number + 1 < count:
+                if self.stopped:
+                    return
+                if time.monotonic() - self.saved > session.settings.save_every:
+                    self._save()
         epoch = {"epoch": position.epoch + 1, **self._means(), **self._validated(), "learning_rate": rate}
         session.history.add({**epoch, "seconds": round(time.perf_counter() - start, 3)})
         self._keep_best(epoch)
-        position.epoch, position.batch, position.seen = position.epoch + 1, 0, 0.0
+        position.epoch, position.batch = position.epoch + 1, 0
         position.sums.clear()
-        if self.stopped:
-            self._save()
+        position.seen.clear()
 
     def _batches(self, epoch: int) -> Iterator[dict[str, np.ndarray]]:
         session = self.session
@@ -150,7 +164,7 @@ class _Run:
 
     def _means(self) -> dict[str, float]:
         position = self.session.position
-        return {name: total / position.seen for name, total in position.sums.items()}
+        return {name: total / position.seen[name] for name, total in position.sums.items()}
 
     # ---- a step
 
@@ -172,11 +186,13 @@ class _Run:
         measures = {name: float(np.asarray(value)) for name, value in outputs.items()}
         if not math.isfinite(measures.get("loss", 0.0)):
             raise NotFiniteError(self._blamed(measures["loss"], count))
-        prefix = f"{learner.name}_" if learner.name else ""
-        return {prefix + name: value for name, value in measures.items()}, rate
+        if learner.name and "loss" in measures:
+            # Each player has a loss of its own; the metrics are those of the model.
+            measures = {f"{learner.name}_loss": measures.pop("loss"), **measures}
+        return measures, rate
 
     def _blamed(self, loss: float, count: int) -> str:
-        """Goes over the steps since the last anchor, and looks into the one whose loss is not finite."""
+        """Goes over the steps since the last anchor, and looks into the first one that gives what is not finite."""
         session, position = self.session, self.session.position
         what = f"the loss is {loss} in epoch {position.epoch + 1}, batch {position.batch + 1} of {count}"
         assert self.anchor is not None, "every run begins with one"
@@ -189,15 +205,18 @@ class _Run:
                     continue
                 learner = self._learner(turn)
                 inputs, rate = self._inputs(batch, turn, count)
-                if (epoch, number) == (position.epoch, position.batch):
-                    entry = session.program.entries[learner.entry]
+                before = session.net.states
+                session.net.run(learner.entry, **inputs)
+                last = (epoch, number) == (position.epoch, position.batch)
+                if last or not all(np.isfinite(array).all() for array in session.net.states.values()):
                     sizes = bind_sizes(
                         session.net.signature.entries[learner.entry],
                         {name: each.shape for name, each in inputs.items()},
                     )
-                    where = first_not_finite(entry, {**session.given, **session.net.states, **inputs}, sizes)
-                    return f"{what}; {where}; a lower learning rate than {rate:g}, or `clip`, may help"
-                session.net.run(learner.entry, **inputs)
+                    entry = session.program.entries[learner.entry]
+                    where = first_not_finite(entry, {**session.given, **before, **inputs}, sizes)
+                    when = "" if last else f" in epoch {epoch + 1}, batch {number + 1}"
+                    return f"{what}; {where}{when}; a lower learning rate than {rate:g}, or `clip`, may help"
                 turn += 1
             epoch, done = epoch + 1, 0
 
@@ -233,7 +252,7 @@ class _Run:
             return
         value = epoch[self._monitor()]
         score = value if stop.better == "higher" else -value
-        if position.best is None or score > position.best:
+        if score == score and (position.best is None or score > position.best):
             position.best, position.best_epoch = score, position.epoch + 1
             self.session.best = self._weights()
 

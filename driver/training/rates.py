@@ -15,7 +15,7 @@ def rate_at(schedule: Schedule, step: int, steps: int) -> float:
     """
     epoch = step / steps
     if epoch < schedule.warmup:
-        return schedule.start * (step + 1) / (schedule.warmup * steps)
+        return schedule.start * min(1.0, (step + 1) / (schedule.warmup * steps))
     if schedule.kind in ("cosine", "linear"):
         done = min(1.0, (epoch - schedule.warmup) / max(schedule.epochs - schedule.warmup, 1 / steps))
         left = (1 + math.cos(math.pi * done)) / 2 if schedule.kind == "cosine" else 1 - done

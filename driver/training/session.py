@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ...backends import signature
 from ...backends.executable import Executable
+from ...backends.signature import EntrySignature
 from ...compiler.ir import Program
 from ...compiler.ir.op import OpError
 from ...compiler.ir.text import print_program
@@ -19,7 +21,9 @@ from ..build import Build, Weights, compile_model
 from ..model import Model
 from .checkpoint import CheckpointError, Position
 from .checkpoint import read as read_checkpoint
-from .data import DataError, Examples, check_batch, checked_examples, read_examples
+from .data import DataError, Examples, checked_examples, read_examples
+from .feed import check_batches
+from .first import first_weights
 from .history import History
 
 WEIGHTS, CHECKPOINT, METRICS, CURVE = "weights.safetensors", "checkpoint.safetensors", "metrics.jsonl", "loss.svg"
@@ -70,7 +74,7 @@ class Session:
 
 
 def open_session(model: Model, data: Path | Mapping[str, np.ndarray], settings: Settings) -> Session:
-    """Compile and check everything; nothing is learned or written yet.
+    """Check everything and compile; nothing is learned or written yet.
 
     Raises SpecError, DataError, TrainingError, CheckpointError, WeightsError, BackendError.
     """
@@ -80,33 +84,28 @@ def open_session(model: Model, data: Path | Mapping[str, np.ndarray], settings: 
     except OpError as error:
         raise TrainingError(str(error)) from error
     _check_folder(settings)
-    whole = model.having(replace(model.program, parameters=plan.parameters))
-    given = dict((settings.weights or Weights(seed=settings.seed)).parameters(whole))
-    net = compile_model(model.having(program), Build(settings.target), Weights(values=given))
-    entries = list(net.signature.entries.values())
-    if isinstance(data, Path):
-        examples = read_examples(data, entries)
-    else:
-        examples = checked_examples(data, entries, "the examples")
-    apart = None
-    if isinstance(settings.validation, Path):
-        apart = read_examples(settings.validation, entries)
-    elif settings.validation:
-        examples, apart = examples.split(settings.validation, settings.seed)
+    entries = signature.from_json(signature.to_json(program)).entries
+    examples, apart = _read(data, settings, list(entries.values()))
     batch = settings.batch or plan.batch or examples.count
     if batch > examples.count:
         raise DataError(f"there are {examples.count} examples to learn from, fewer than a batch of {batch}")
-    check_batch("the examples", entries, next(examples.batches(batch)))
-    if plan.stop is not None and apart is None and "evaluate" not in net.entries and not plan.learners[0].metrics:
-        raise DataError(f"nothing measures {plan.stop.monitor}")
-    position = Position(_identity(program, settings, examples, apart, batch))
+    check_batches("the examples", [entries[learner.entry] for learner in plan.learners], examples, batch)
+    if apart is not None:
+        if "evaluate" not in entries:
+            raise DataError("no examples can be set apart: players without `metrics` have no measure to take of them")
+        check_batches("the examples set apart", [entries["evaluate"]], apart, batch)
+    given = first_weights(model, plan, settings.weights or Weights(seed=settings.seed))
+    net = compile_model(model.having(program), Build(settings.target), Weights(values=given))
     states = {name: array for name, array in given.items() if name in program.state}
+    fixed = {name: array for name, array in given.items() if name not in program.state}
+    tables = [fixed, examples.arrays, apart.arrays if apart is not None else {}]
+    position = Position(_identity(program, plan, settings, tables, batch))
     best: dict[str, np.ndarray] = {}
     if settings.resume and settings.folder is not None:
         run = position.run
         position, states, best = read_checkpoint(settings.folder / CHECKPOINT)
         if position.run != run:
-            message = "is of another run: the model, the data, the seed or the batch differ"
+            message = "is of another run: the model, its fixed weights, the data, the seed or the batch differ"
             raise CheckpointError(f"{settings.folder / CHECKPOINT} {message}")
     path = None if settings.folder is None else settings.folder / METRICS
     history = History.resumed(path, position.epoch) if settings.resume else History(path)
@@ -130,14 +129,36 @@ def _check_folder(settings: Settings) -> None:
         raise CheckpointError(f"{settings.folder} holds no {CHECKPOINT} to resume from")
     if there and not settings.resume:
         raise CheckpointError(f"{settings.folder} holds a training run; resume it, or name another folder")
+    if not there and (settings.folder / WEIGHTS).exists():
+        raise CheckpointError(f"{settings.folder} holds a {WEIGHTS}; name another folder")
 
 
-def _identity(program: Program, settings: Settings, examples: Examples, apart: Examples | None, batch: int) -> str:
-    """What a run is the same by: the program, the examples, the seed and the batch."""
+def _read(
+    data: Path | Mapping[str, np.ndarray], settings: Settings, entries: Sequence[EntrySignature]
+) -> tuple[Examples, Examples | None]:
+    """The examples to learn from, and those set apart. Raises `DataError`."""
+    if isinstance(data, Path):
+        examples = read_examples(data, entries)
+    else:
+        examples = checked_examples(data, entries, "the examples")
+    if isinstance(settings.validation, Path):
+        return examples, read_examples(settings.validation, entries)
+    return examples.split(settings.validation, settings.seed) if settings.validation else (examples, None)
+
+
+def _identity(
+    program: Program,
+    plan: TrainingPlan,
+    settings: Settings,
+    tables: Iterable[Mapping[str, np.ndarray]],
+    batch: int,
+) -> str:
+    """What a run is the same by: the program, turns and rates, the seed, the batch, and tables of arrays."""
     digest = hashlib.sha256(print_program(program).encode())
-    digest.update(f"{settings.seed} {batch}".encode())
-    for part in (examples, apart):
-        for name, array in sorted((part.arrays if part is not None else {}).items()):
+    turns = [(learner.name, learner.steps, learner.schedule) for learner in plan.learners]
+    digest.update(f"{settings.seed} {batch} {plan.shuffle} {turns}".encode())
+    for table in tables:
+        for name, array in sorted(table.items()):
             digest.update(f"{name} {array.dtype} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

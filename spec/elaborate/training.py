@@ -124,10 +124,11 @@ class _Training:
         for owned in self.scope.body.owned:
             self.program.own(owned.under(ROOT, ("train_step",)))
         if training.stop is not None:
-            choices = ["loss", *(training.metrics or {})]
+            choices = [*(["loss"] if training.loss is not None else []), *(training.metrics or {})]
             if training.stop.monitor not in choices:
                 monitor = training.stop.monitor
-                hint = suggest(monitor, choices) or f"it is one of {', '.join(choices)}"
+                listed = f"it is one of {', '.join(choices)}" if choices else "give `metrics`"
+                hint = suggest(monitor, choices) or listed
                 self.program.collector.report(monitor.span, f"nothing measures `{monitor}`", hint)
 
     def learning(self, scope: Scope, section: Any) -> None:

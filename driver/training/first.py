@@ -1,0 +1,42 @@
+"""The weights that a run begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ...compiler.initialize import random_parameters
+from ...compiler.ir import Parameter
+from ...compiler.training.plan import TrainingPlan
+from ..build import Weights
+from ..model import Model
+
+
+def first_weights(model: Model, plan: TrainingPlan, source: Weights) -> dict[str, np.ndarray]:
+    """Every parameter of a plan by path.
+
+    A file need not hold those that only training has, nor, where it is a folder with the files of sub-models alone,
+    those of the model around them: what no file holds is drawn by the seed. Raises WeightsError.
+    """
+    parameters = plan.parameters
+    held = _held(model, parameters, source)
+    read = source.parameters(model.having(replace(model.program, parameters=held)))
+    drawn = random_parameters(replace(model.program, parameters=parameters), source.seed)
+    return {path: np.asarray(read[path] if path in held else drawn[path]) for path in parameters}
+
+
+def _held(model: Model, parameters: Mapping[str, Parameter], source: Weights) -> dict[str, Parameter]:
+    """The parameters that the source has to hold."""
+    if source.path is None:
+        return dict(parameters)
+    own = {path: one for path, one in parameters.items() if path in model.program.parameters}
+    inner = {each.prefix: each.file for each in model.lowered.sources if each.prefix and each.file is not None}
+    folder = Path(source.path)
+    if not inner or not folder.is_dir() or not any((folder / file).exists() for file in inner.values()):
+        return own
+    if {item.name for item in folder.glob("*.safetensors")} - set(inner.values()):
+        return own
+    return {path: one for path, one in own.items() if any(path.startswith(f"{prefix}.") for prefix in inner)}
