@@ -110,7 +110,20 @@ class Executable:
         states = self._current(names, sizes)
         outputs, updated = self.runtime.call(entry, arrays, states, sizes)
         self._states.update(updated)
+        for name in promised.updates:
+            limits = self.signature.states[name].range
+            if limits is not None:
+                self._check_state(name, limits)
         return outputs
+
+    def _check_state(self, name: str, limits: tuple[int, int]) -> None:
+        """Raises `InputError` for a state that has left its range: what was computed with it is not to be used."""
+        value = self.runtime.array(self._states[name])
+        if value.size and not (limits[0] <= value.min() and value.max() <= limits[1]):
+            found = f"{value.min()}" if value.min() == value.max() else f"{value.min()} to {value.max()}"
+            raise InputError(
+                f"the state {name} is {found}; it lies from {limits[0]} to {limits[1]}: reset() before more"
+            )
 
     def _sizes(self, promised: signature.EntrySignature, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, int]:
         """The symbols' values; those of shapes that were seen before are remembered."""
@@ -140,7 +153,7 @@ class Executable:
         for name, value in values.items():
             if name not in self.signature.states:
                 raise InputError(f"there is no state {name!r}{_near(name, tuple(self.signature.states))}")
-            type, _ = self.signature.states[name]
+            type = self.signature.states[name].type
             array = np.array(value)
             sizes = all(
                 not isinstance(size, int) or size == given for size, given in zip(type.shape, array.shape, strict=False)
@@ -156,17 +169,17 @@ class Executable:
 
     def _current(self, names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, Any]:
         """The value of each state; those that are not there yet are made, all of them or none."""
-        types = {name: self.signature.states[name] for name in names}
+        promised = {name: self.signature.states[name] for name in names}
         known = {**self._state_sizes, **sizes}
-        shapes = {name: _numbers(type.shape, known) for name, (type, _) in types.items()}
+        shapes = {name: _numbers(state.type.shape, known) for name, state in promised.items()}
         for name in names:
             if name in self._states and tuple(self._states[name].shape) != shapes[name]:
                 raise InputError(
                     f"state {name} has the shape {tuple(self._states[name].shape)}; reset() before other sizes"
                 )
         fresh = {
-            name: np.full(shapes[name], initial, type.dtype.numpy)
-            for name, (type, initial) in types.items()
+            name: np.full(shapes[name], state.initial, state.type.dtype.numpy)
+            for name, state in promised.items()
             if name not in self._states
         }
         if fresh:

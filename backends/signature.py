@@ -46,11 +46,20 @@ class EntrySignature:
 
 
 @dataclass(frozen=True, slots=True)
+class StateSignature:
+    """What is kept between calls: its first value, and the range that it stays in."""
+
+    type: TensorType
+    initial: float
+    range: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """All entries, and the states with their initial values."""
 
     entries: Mapping[str, EntrySignature]
-    states: Mapping[str, tuple[TensorType, float]]
+    states: Mapping[str, StateSignature]
 
 
 def to_json(program: Program) -> dict[str, Any]:
@@ -58,7 +67,12 @@ def to_json(program: Program) -> dict[str, Any]:
     return {
         "entries": {entry.name: _entry(entry) for entry in program.entries.values()},
         "states": {
-            name: {**_type(state.type), "symbols": _symbols_of(state.type), "initial": state.initial}
+            name: {
+                **_type(state.type),
+                "symbols": _symbols_of(state.type),
+                "initial": state.initial,
+                **({"range": list(state.range)} if state.range else {}),
+            }
             for name, state in program.state.items()
         },
     }
@@ -78,7 +92,9 @@ def _read_signature(data: Mapping[str, Any]) -> Signature:
     found = Signature(
         {name: _read_entry(name, entry) for name, entry in data["entries"].items()},
         {
-            name: (_read_type(state, _read_symbols(state["symbols"])), float(state["initial"]))
+            name: StateSignature(
+                _read_type(state, _read_symbols(state["symbols"])), float(state["initial"]), _read_range(state)
+            )
             for name, state in data["states"].items()
         },
     )
@@ -141,12 +157,16 @@ def _read_dim(size: Any, symbols: Mapping[str, Symbol]) -> int | Dim:
     return _whole(size) if not isinstance(size, str) else parse_dim(size, symbols)
 
 
-def _read_field(data: Mapping[str, Any], symbols: Mapping[str, Symbol]) -> Field:
+def _read_range(data: Mapping[str, Any]) -> tuple[int, int] | None:
     bounds = data.get("range")
-    limits = None
-    if bounds is not None:
-        low, high = _sequence(bounds)
-        limits = (_whole(low), _whole(high))
+    if bounds is None:
+        return None
+    low, high = _sequence(bounds)
+    return _whole(low), _whole(high)
+
+
+def _read_field(data: Mapping[str, Any], symbols: Mapping[str, Symbol]) -> Field:
+    limits = _read_range(data)
     source = data.get("from")
     if source is not None and not isinstance(source, dict):
         raise TypeError(f"`from` of {data['name']!r} is no mapping")

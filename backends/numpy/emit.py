@@ -167,7 +167,8 @@ def _tables(program: Program, lowered: Sequence[Lowered]) -> str:
         for index, name in enumerate(program.used_tensors())
     ]
     states = [
-        f"    {name!a}: ({_memory(state.type.dtype)!r}, {_initial(state)}, {_symbols(state)!a}, state_{number}),"
+        f"    {name!a}: ({_memory(state.type.dtype)!r}, {_initial(state)}, {_symbols(state)!a}, state_{number}, "
+        f"{state.range}),"
         for number, (name, state) in enumerate(program.state.items())
     ]
     entries = [_entry(number, each) for number, each in enumerate(lowered)]

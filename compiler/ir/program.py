@@ -43,12 +43,16 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is kept between calls; ``initial`` fills it at first and on reset."""
+    """What is kept between calls; ``initial`` fills it at first and on reset.
+
+    ``range`` bounds its values (both included), checked when an entry has set it.
+    """
 
     name: str
     type: TensorType
     initial: float | int | bool = 0
     loc: Loc | None = None
+    range: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

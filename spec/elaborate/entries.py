@@ -113,10 +113,7 @@ class EntryBuilder:
         if declaration.optional and name not in self.given:
             return None
         types = self._types(scope, declaration)
-        bounds = None
-        if declaration.range is not None:
-            bounds = (whole(scope, declaration.range[0]), whole(scope, declaration.range[1]))
-            check_bounds(name, bounds, list(_leaves(types)), declaration.range[0].span)
+        bounds = self._bounds(scope, name, declaration, types)
         source = None
         if declaration.from_ is not None:
             source = input_source(scope, name, declaration.from_, list(_leaves(types)))
@@ -138,17 +135,27 @@ class EntryBuilder:
         with scope.errors_at(declaration.initial.span if declaration.initial is not None else declaration.span):
             for type in _leaves(types):
                 check_number(_unless_default(initial, declaration, type), type.dtype)
+        bounds = self._bounds(scope, name, declaration, types)
         value = _map_types(types, lambda type: Tensor(scope.body.build, Value(type)))
         self.state_types[name] = types
         for path, tensor in flatten(name, value):
             self.state_values[path] = tensor.value
             first = _unless_default(initial, declaration, tensor.type)
-            known = self.states.setdefault(path, State(path, tensor.type, first, self._loc(declaration.span, path)))
+            state = State(path, tensor.type, first, self._loc(declaration.span, path), bounds)
+            known = self.states.setdefault(path, state)
             if known.type != tensor.type:
                 message = f"the state `{path}` is {known.type} in one entry and {tensor.type} in another"
                 hint = "bound its symbols with the document's `dims`" if str(known.type) == str(tensor.type) else None
                 raise error_at(declaration.span, message, hint)
         return value
+
+    def _bounds(self, scope: Scope, name: str, declaration: Any, types: Any) -> tuple[int, int] | None:
+        """The range of an input or a state. Raises SpecError."""
+        if declaration.range is None:
+            return None
+        bounds = (whole(scope, declaration.range[0]), whole(scope, declaration.range[1]))
+        check_bounds(name, bounds, list(_leaves(types)), declaration.range[0].span)
+        return bounds
 
     def _types(self, scope: Scope, declaration: Any) -> Any:
         """The tensor types of a declaration, in lists and records."""

@@ -28,7 +28,7 @@ def whole(scope: Scope, formula: Formula) -> int:
 
 
 def check_bounds(name: str, bounds: tuple[int, int], types: Sequence[TensorType], span: Span) -> None:
-    """Raises SpecError unless the range of an input holds values of its types."""
+    """Raises SpecError unless the range of an input or a state holds values of its types."""
     if bounds[0] > bounds[1]:
         raise error_at(span, f"the range of `{name}` is empty: {bounds[0]} to {bounds[1]}")
     for type in types:

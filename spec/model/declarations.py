@@ -246,4 +246,5 @@ class StateDecl(Model):
     type: TypeField
     count: StaticFormula | None = None
     initial: StaticValue | None = None
+    range: tuple[StaticFormula, StaticFormula] | None = None
     doc: Prose | None = None

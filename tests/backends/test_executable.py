@@ -50,3 +50,42 @@ def test_shapes_that_do_not_fit(net: Executable, inputs: dict[str, np.ndarray], 
         net(**inputs)
     with pytest.raises(nw.InputError, match=message):
         bind_sizes(net.signature.entries["main"], {name: array.shape for name, array in inputs.items()})
+
+
+COUNTER = """\
+netwright: 1
+name: counter
+inputs: {x: 'int64[]'}
+graph:
+  - {name: next, value: total + x}
+outputs: {seen: next, total: next}
+state:
+  total: {type: 'int64[]', range: [0, 5]}
+"""
+
+
+@pytest.mark.parametrize("target", ["numpy", "jax", "onnx", "reference"])
+def test_a_state_stays_in_its_range(tmp_path: Path, target: str) -> None:
+    (tmp_path / "counter.yaml").write_text(COUNTER, encoding="utf-8")
+    net = nw.compile(tmp_path / "counter.yaml", target)
+    assert [int(net(x=2)["seen"]) for _ in range(2)] == [2, 4]
+    with pytest.raises(nw.InputError, match=r"^the state total is 6; it lies from 0 to 5: reset\(\) before more$"):
+        net(x=2)
+    net.reset()
+    assert net(x=5)["seen"] == 5
+    with pytest.raises(nw.InputError, match="the state total is -1"):
+        net(x=-6)
+
+
+def test_states_are_set_by_name(tmp_path: Path) -> None:
+    (tmp_path / "counter.yaml").write_text(COUNTER, encoding="utf-8")
+    net = nw.compile(tmp_path / "counter.yaml")
+    net.set_states({"total": np.asarray(3, np.int64)})
+    assert net(x=1)["seen"] == 4
+    for values, message in (
+        ({"totl": np.asarray(3)}, "there is no state 'totl'; did you mean 'total'"),
+        ({"total": np.asarray([3])}, r"the state total is int64\[\], not int64\[1\]"),
+        ({"total": np.asarray(3.0)}, r"the state total is int64\[\], not float64\[\]"),
+    ):
+        with pytest.raises(nw.InputError, match=message):
+            net.set_states(values)

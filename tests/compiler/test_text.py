@@ -19,7 +19,7 @@ parameter "b": float32[4] init {"kaiming_uniform": 3}
 parameter "mean": float32[4] init {"constant": 1.5} frozen
 parameter "u": bfloat16[4] init {"xavier": {"fan_in": 3, "fan_out": 4}}
 state "cache" [N: 1..8]: float32[N, 4] = 0.0 @"m.yaml":9:1
-state "at": int64[] = 3
+state "at": int64[] = 3 range 0..8
 state "done": bool[] = false
 
 prepare {

@@ -76,13 +76,19 @@ class Model:
             self.hold(facts, {**self.state_sizes, **dict(zip(facts.symbols, sizes))})
             outputs, updated = self.call(entry, arrays, self.state, sizes)
             self.state.update(updated)
+            for name, value in updated.items():
+                limits = self.states[name][4]
+                if limits and value.size and not (limits[0] <= value.min() and value.max() <= limits[1]):
+                    raise ValueError(
+                        f"state {name!r} has left its range, {limits[0]} to {limits[1]}; reset() before more"
+                    )
             return outputs
 
     def hold(self, facts: Entry, sizes: dict) -> None:
         """Make the states of an entry that there are not yet. Raises `ValueError` for those of other sizes."""
         made = {}
         for name in facts.states:
-            dtype, value, symbols, shape = self.states[name]
+            dtype, value, symbols, shape, _ = self.states[name]
             for symbol in symbols:
                 if symbol not in sizes:
                     raise ValueError(f"state {name!r} has the size {symbol}; run the entry that sets it first")

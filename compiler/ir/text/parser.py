@@ -146,7 +146,7 @@ class _Reader:
         initial = values.attribute()
         if not isinstance(initial, (bool, int, float)):
             raise self.cursor.error("the initial value of a state is a number", at)
-        self.states[name] = State(name, type, initial, self.loc())
+        self.states[name] = State(name, type, initial, range=range_clause(self.cursor), loc=self.loc())
 
     def prepare(self) -> None:
         if self.prepared is not None:
@@ -254,12 +254,8 @@ class _BlockReader:
 
     def port(self, name: str, type: TensorType) -> Port:
         cursor = self.cursor
-        range: tuple[int, int] | None = None
         source: Mapping[str, Any] | None = None
-        if cursor.accept("range"):
-            low = cursor.integer()
-            cursor.expect("..")
-            range = (low, cursor.integer())
+        range = range_clause(cursor)
         if cursor.accept("from"):
             at = cursor.now.at
             given = _lists(self.values.attribute())
@@ -384,3 +380,12 @@ def _lists(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _lists(item) for key, item in value.items()}
     return value
+
+
+def range_clause(cursor: Cursor) -> tuple[int, int] | None:
+    """The clause that bounds the values of an input or a state, if there is one."""
+    if not cursor.accept("range"):
+        return None
+    low = cursor.integer()
+    cursor.expect("..")
+    return low, cursor.integer()

@@ -115,7 +115,8 @@ class _Printer:
     def state(self, state: State) -> str:
         header = symbol_list(sorted(_symbols_in(state.type), key=lambda symbol: symbol.key()))
         initial = attribute_text(state.initial)
-        return f"state {quoted(state.name)}{header}: {state.type} = {initial}{self.at(state.loc)}"
+        span = "" if state.range is None else f" range {state.range[0]}..{state.range[1]}"
+        return f"state {quoted(state.name)}{header}: {state.type} = {initial}{span}{self.at(state.loc)}"
 
     def prepare(self, program: Program) -> str:
         heads = [
