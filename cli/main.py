@@ -17,14 +17,14 @@ from ..version import VERSION
 from .console import fail, say
 
 COMMANDS = {
-    "tour": "See every installed target on real pictures, in one table.",
+    "tour": "See every installed target on real pictures and a text, in one table.",
     "zoo": "List the networks that come along, or show one.",
     "check": "Show every mistake of a spec with file, line and column.",
     "summary": "Count layers, parameters, operations and memory.",
     "compile": "Compile a model to a bundle: a folder that runs by itself.",
     "export": "Write a model as one ONNX file.",
     "run": "Run a bundle or a model on pictures, texts, arrays or numbers.",
-    "train": "Let a model learn from examples.",
+    "train": "Let a model learn from examples, as the `training` of its spec says.",
     "verify": "Compare targets with the float64 reference.",
     "explain": "Tell what the compiler rewrote, what it declined, and why.",
     "ir": "Print the program, as the spec says it or after a pass.",
