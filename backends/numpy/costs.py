@@ -19,6 +19,8 @@ TURNED = 1.1
 """The time of a product with few rows and many columns, to that of the product with few columns and many rows."""
 NARROW = 16
 """Rows or columns below which a product is bound by reading the weights, in either order."""
+WIDE = 1 << 22
+"""Elements of a result, as scores of all words are, beyond which turning it back costs what was saved."""
 MOVE = 0.5e-9
 """An element brought into another order."""
 TAP_FIRST, TAP_LAST = 0.6e-9, 0.2e-9
@@ -67,7 +69,7 @@ def _product(node: Node, op: Dot) -> tuple[float, float] | None:
     lhs, rhs = (_numbers(value.type) for value in node.inputs)
     rows, columns = op.free(len(lhs), len(rhs))
     sides = math.prod(lhs[axis] for axis in rows), math.prod(rhs[axis] for axis in columns)
-    if op.lhs_batch or min(sides) < NARROW or node.output.type.dtype is not DType.FLOAT32:
+    if op.lhs_batch or min(sides) < NARROW or math.prod(sides) > WIDE or node.output.type.dtype is not DType.FLOAT32:
         return None
     products = math.prod(sides) * math.prod(lhs[axis] for axis in op.lhs_contract) * PRODUCT
     return products * (TURNED if sides[0] < sides[1] else 1.0), products

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from netwright.backends import registry
+from netwright.backends.numpy.costs import layout
 from netwright.backends.numpy.emit import emit
 from netwright.backends.numpy.lower.turned import without_turns
 from netwright.compiler.evaluate import evaluate
-from netwright.compiler.ir import Builder, DType, TensorType, symbol
+from netwright.compiler.ir import Builder, DType, TensorType, Value, symbol
 from netwright.compiler.ops import functional as fn
 from netwright.compiler.ops.attention import Attention
 from netwright.compiler.ops.elementwise import Tanh
@@ -74,3 +75,15 @@ def test_attention_of_features_first(apart: bool, causal: bool, sizes: tuple[int
     made = module(program, tmp_path).connect(tuple(arrays[1:] if apart else arrays[1::2]))
     np.testing.assert_allclose(made(x=arrays[0])["y0"], wanted, 1e-5, 1e-5)
     np.testing.assert_array_equal(made(x=arrays[0])["y0"], made(x=arrays[0])["y0"])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "features", "turned"),
+    [(128, 768, True), (4096, 64, False), (1, 768, None), (256, 50257, None)],
+)
+def test_which_products_are_faster_with_features_first(tokens: int, features: int, turned: bool | None) -> None:
+    build = Builder()
+    x, w = (Tensor(build, Value(TensorType(DType.FLOAT32, shape))) for shape in ((1, tokens, 768), (768, features)))
+    fn.dot(x, w, ((2,), (0,)))
+    costs = layout(build.nodes[-1])
+    assert (costs and costs[1] < costs[0]) is turned
