@@ -132,15 +132,14 @@ class Attention(Composite):
         return _weights(scores, some_see_nothing=mask is not None or bias is not None)
 
     def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
-        # The weights are computed again: nothing as large as they are is kept. Their gradient is less its mean by the
-        # weights, which is the gradient of a query's result times that result.
-        (q, k, v, start, mask, bias), (y,), (g,) = operands, results, gradients
-        queries, taken, up = (_heads_first(x, self.heads) for x in (q, y, g))
+        # The weights are computed again: nothing as large as they are is kept.
+        (q, k, v, start, mask, bias), (g,) = operands, gradients
+        queries, up = (_heads_first(x, self.heads) for x in (q, g))
         keys = self._for_every_head(fn.transpose(_split_heads(k, self.shared), (0, 2, 3, 1)))
         values = self._for_every_head(_heads_first(v, self.shared))
         weights = self._mixing(queries, keys, start, mask, bias)
-        mean = fn.reduce_sum(widen(up) * widen(taken), -1, keep=True)
-        of_scores = weights * (_matrices(up, values, 3, 3) - mean)
+        of_weights = _matrices(up, values, 3, 3)
+        of_scores = weights * (of_weights - fn.reduce_sum(of_weights * weights, -1, keep=True))
         assert self.scale is not None, "the op is not canonical"
         scaled = of_scores if self.scale == 1 else of_scores * self.scale
         of_k, of_v = _matrices(scaled, queries, 2, 2), _matrices(weights, up, 2, 2)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -12,7 +13,8 @@ from ..ir.graph import Builder
 from ..ir.op import Access, ErrorSample, Op, OpError, Sample, Shapes
 from ..ir.types import TensorType
 from . import functional as fn
-from .composite import Precise, need_float
+from .composite import Precise, in_float32, need_float
+from .normalize import deviations, pulled
 from .rules import need_same_dtype
 from .samples import normal, positive, types
 from .tensor import Tensor
@@ -63,6 +65,32 @@ class NormalizeBatchTraining(Precise):
         sample = spread.reshape(x.shape[1]) * fn.scalar(build, count, x.dtype)
         sample = sample / fn.scalar(build, maximum(count - 1, 1), x.dtype)
         return [y, self._moved(mean, middle.reshape(x.shape[1])), self._moved(variance, sample)]
+
+    def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
+        return in_float32(self._pulled, *operands, *gradients)
+
+    def _pulled(
+        self, x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor, variance: Tensor,
+        g: Tensor | None, of_mean: Tensor | None, of_variance: Tensor | None,
+    ) -> list[Tensor | None]:  # fmt: skip
+        axes = (0, *range(2, x.rank))
+        count = product(x.shape[axis] for axis in axes)
+        away, spread = deviations(x, axes, self.eps)
+        parts: list[Tensor] = []
+        if g is not None:
+            parts.append(pulled(away, spread, g if scale is None else g * fn.along(scale, x.rank, 1), axes))
+        if of_mean is not None:
+            parts.append(fn.along(of_mean * self.momentum / count, x.rank, 1).broadcast_to(x.shape))
+        if of_variance is not None:
+            parts.append(away * fn.along(of_variance * (2 * self.momentum) / maximum(count - 1, 1), x.rank, 1))
+        kept = 1 - self.momentum
+        return [
+            sum(parts[1:], parts[0]),
+            None if scale is None or g is None else fn.reduce_sum(g * (away / spread), axes),
+            None if shift is None or g is None else fn.reduce_sum(g, axes),
+            None if of_mean is None else of_mean * kept,
+            None if of_variance is None else of_variance * kept,
+        ]
 
     def _moved(self, running: Tensor, seen: Tensor) -> Tensor:
         return running * (1 - self.momentum) + seen * self.momentum

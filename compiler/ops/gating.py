@@ -109,20 +109,24 @@ class Logsumexp(Precise):
         return super().infer(shapes, x)  # type: ignore[return-value]
 
     def formula(self, build: Builder, x: Tensor) -> Tensor:
-        top = fn.reduce_max(x, self.axes, keep=True)
-        top = fn.where(fn.absolute(top) == np.inf, 0, top)
+        top = self._top(x)
         total = fn.log(fn.reduce_sum(fn.exp(x - top), self.axes, keep=True)) + top
         return total if self.keep else fn.reduce_sum(total, self.axes)
 
     def vjp(self, operands: Sequence[Any], results: Sequence[Any], gradients: Sequence[Any]) -> Sequence[Any]:
-        return [in_float32(self._pulled, operands[0], results[0], gradients[0])]
+        return [in_float32(self._pulled, operands[0], gradients[0])]
 
-    def _pulled(self, x: Tensor, y: Tensor, g: Tensor) -> Tensor:
-        axes = fn.all_axes(self.name, self.axes, x.rank)
-        kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
-        # Of elements that are all -inf each has the share 0.
-        total = fn.where(y == -np.inf, 0, y).reshape(*kept)
-        return fn.exp(x - total) * g.reshape(*kept)
+    def _pulled(self, x: Tensor, g: Tensor) -> Tensor:
+        # The softmax, by shifted elements: the result has lost digits where it is large. Of elements that are all -inf
+        # each has the share 0.
+        raised = fn.exp(x - self._top(x))
+        total = fn.reduce_sum(raised, self.axes, keep=True)
+        return raised * (g.reshape(*total.shape) / fn.where(total == 0, 1, total))
+
+    def _top(self, x: Tensor) -> Tensor:
+        """The largest element; 0 where that is no finite number."""
+        top = fn.reduce_max(x, self.axes, keep=True)
+        return fn.where(fn.absolute(top) == np.inf, 0, top)
 
     @classmethod
     def samples(cls) -> list[Sample]:
