@@ -215,9 +215,17 @@ class Backend(ABC):
         return ()
 
     def export(
-        self, program: Program, weights: Mapping[str, np.ndarray], entry: str, path: Path, options: Options
+        self,
+        program: Program,
+        weights: Mapping[str, np.ndarray],
+        entry: str,
+        path: Path,
+        options: Options,
+        states: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Write one entry as a single file of the target's own format, aside first and then renamed.
+
+        ``states`` are values that states have in the file where a caller gives none.
 
         Raises `BackendError`, as here for a target that has no such format.
         """

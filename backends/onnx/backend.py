@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -104,21 +105,31 @@ class OnnxBackend(Backend):
         return OnnxRuntime(bundle)
 
     def export(
-        self, program: Program, weights: Mapping[str, np.ndarray], entry: str, path: Path, options: Options
+        self,
+        program: Program,
+        weights: Mapping[str, np.ndarray],
+        entry: str,
+        path: Path,
+        options: Options,
+        states: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Write one entry to ``path``, and its weights beside it (``path`` + `.data`) if they do not fit inside.
 
-        The files are written aside and renamed. Raises `BackendError`.
+        A state is the input `state.NAME` and the output `state.NAME.next`; those of ``states`` have that value where
+        a caller gives none. The files are written aside and renamed. Raises `BackendError`.
         """
         settings = Settings.of(options)
         if entry not in program.entries:
             raise BackendError(f"there is no entry {entry!r} (there are {', '.join(program.entries)})")
         program = _for_opset(program, settings.opset)
+        stored = states or {}
         types = {name: program.tensor_types()[name] for name in program.entries[entry].params}
+        types |= {name: program.state[name].type for name in program.entries[entry].states if name in stored}
+        weights = ChainMap(dict(stored), weights)  # type: ignore[arg-type]
         outside = settings.external if settings.external is not None else outside_file.total(types) > settings.limit
         data = path.with_name(path.name + ".data")
         places = _places(types, data.name, outside)
-        model, _ = _model(program, entry, settings, places)
+        model, _ = _model(program, entry, settings, places, stored)
         with ExitStack() as stack:
             # All is written before anything is replaced, and a model never stands beside data of another one.
             written = [(path, stack.enter_context(_aside(path, partial(_write_model, model, weights))))]
@@ -150,11 +161,16 @@ def _for_opset(program: Program, opset: int | None) -> Program:
         raise BackendError(str(error)) from error
 
 
-def _model(program: Program, name: str, settings: Settings, places: External) -> tuple[Serialized, int]:
+def _model(
+    program: Program, name: str, settings: Settings, places: External, stored: Collection[str] = ()
+) -> tuple[Serialized, int]:
     """One entry, and its opset: the one asked for, or the default, or a later one that a node needs."""
     entry = program.entries[name]
     opset = settings.opset if settings.opset is not None else wanted_opset(LOWERINGS, entry.graph.walk())
     model = Emitter(opset, LOWERINGS, settings.keep_nan).entry(entry)
+    states = zip(model.inputs[len(entry.inputs) :], entry.states, strict=True)
+    kept = [(name, state, type) for (name, type), state in states if state in stored]
+    model = replace(model, parameters=(*model.parameters, *kept))
     return serialize(model, program.name, places), opset
 
 

@@ -47,7 +47,7 @@ class Model:
     inputs: tuple[Typed, ...]
     outputs: tuple[Typed, ...]
     parameters: tuple[tuple[str, str, TensorType], ...]
-    """Provisional name, path, type."""
+    """Provisional name, path, type. One that is an input too is its value where none is given."""
     constants: dict[str, np.ndarray]
     names: dict[str, str] = field(default_factory=dict)
     """Final names by provisional ones."""

@@ -93,7 +93,10 @@ def _check(proto: onnx.ModelProto, model: Model) -> None:
     """Check the model with its weights as inputs: types and shapes matter, and the weights may be too large to hold."""
     twin = onnx.ModelProto()
     twin.CopyFrom(proto)
+    inputs = {name for name, _ in model.inputs}
     for name, _, type in model.parameters:
+        if name in inputs:
+            continue
         _value_info(twin.graph.input.add(), model.names[name], type)
     try:
         onnx.checker.check_model(twin, full_check=True)

@@ -27,6 +27,7 @@ from ..options import (
 
 EXIT_CODE = 130
 """After Ctrl-C, as shells have it."""
+MOST_SEED = 2**63 - 1
 
 
 def train_model(
@@ -54,7 +55,7 @@ def train_model(
     dtype: DtypeOption = None,
     weights: WeightsOption = None,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=2**63 - 1, help="First weights, order, split, and all that is drawn.")
+        int, typer.Option("--seed", min=0, max=MOST_SEED, help="First weights, order, split, all that is drawn.")
     ] = 0,
     json: JsonOption = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The weights that a run begins with."""
+"""What a run begins with: its program, weights and states."""
 
 from __future__ import annotations
 
@@ -9,10 +9,32 @@ from pathlib import Path
 import numpy as np
 
 from ...compiler.initialize import random_parameters
-from ...compiler.ir import Parameter
+from ...compiler.ir import Parameter, Program
+from ...compiler.ir.op import OpError
 from ...compiler.training.plan import TrainingPlan
+from ...compiler.training.program import TrainingError, training_program
+from ...compiler.training.step import SEED
 from ..build import Weights
 from ..model import Model
+from ..samples import whole_shape
+
+
+def trainable(plan: TrainingPlan) -> Program:
+    """The program of a plan. Raises TrainingError."""
+    try:
+        return training_program(plan)
+    except OpError as error:
+        raise TrainingError(str(error)) from error
+
+
+def first_states(program: Program, weights: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """Every state of a training program, by name."""
+    states = {}
+    for name, state in program.state.items():
+        shape = whole_shape(state.type.shape, {})
+        value = weights.get(name, np.full(shape, state.initial, state.type.dtype.numpy))
+        states[name] = np.asarray(seed, state.type.dtype.numpy) if name == SEED else value
+    return states
 
 
 def first_weights(model: Model, plan: TrainingPlan, source: Weights) -> dict[str, np.ndarray]:

@@ -18,7 +18,6 @@ import numpy as np
 from ...backends.bundle import write_safetensors
 from ...backends.executable import bind_sizes
 from ...compiler.training.plan import Learner
-from ...compiler.training.step import SEED
 from ..files import OutputError, write_file
 from ..model import Model
 from . import checkpoint
@@ -39,7 +38,10 @@ class NotFiniteError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Told after each step: where the run is, the mean of each measure over the epoch so far, the learning rate."""
+    """Told after each step: where the run is, the mean of each measure over the epoch so far, the learning rate.
+
+    ``weights`` gives the model's parameters by path as they are after this step.
+    """
 
     epoch: int
     epochs: int
@@ -47,6 +49,7 @@ class Progress:
     batches: int
     measures: Mapping[str, float]
     rate: float
+    weights: Callable[[], Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,7 @@ class _Run:
     def run(self) -> Trained:
         session, position = self.session, self.session.position
         start = time.perf_counter()
-        states = dict(session.states)
-        if SEED in session.program.state:
-            states[SEED] = np.asarray(session.settings.seed, np.int64)
-        session.net.set_states(states)
+        session.net.set_states(session.states)
         self._save()
         session.history.write()
         with _interruption(self):
@@ -144,7 +144,8 @@ class _Run:
             for name, value in measures.items():
                 position.sums[name] = position.sums.get(name, 0.0) + value * size
                 position.seen[name] = position.seen.get(name, 0) + size
-            self.tell(Progress(position.epoch + 1, session.epochs, number + 1, count, self._means(), rate))
+            means = self._means()
+            self.tell(Progress(position.epoch + 1, session.epochs, number + 1, count, means, rate, self._weights))
             if number + 1 < count:
                 if self.stopped:
                     return

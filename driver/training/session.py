@@ -13,17 +13,15 @@ from ...backends import signature
 from ...backends.executable import Executable
 from ...backends.signature import EntrySignature
 from ...compiler.ir import Program
-from ...compiler.ir.op import OpError
 from ...compiler.ir.text import print_program
 from ...compiler.training.plan import TrainingPlan
-from ...compiler.training.program import TrainingError, training_program
 from ..build import Build, Weights, compile_model
 from ..model import Model
 from .checkpoint import CheckpointError, Position
 from .checkpoint import read as read_checkpoint
 from .data import DataError, Examples, checked_examples, read_examples
 from .feed import check_batches
-from .first import first_weights
+from .first import first_states, first_weights, trainable
 from .history import History
 
 WEIGHTS, CHECKPOINT, METRICS, CURVE = "weights.safetensors", "checkpoint.safetensors", "metrics.jsonl", "loss.svg"
@@ -79,10 +77,7 @@ def open_session(model: Model, data: Path | Mapping[str, np.ndarray], settings: 
     Raises SpecError, DataError, TrainingError, CheckpointError, WeightsError, BackendError.
     """
     plan = model.training
-    try:
-        program = training_program(plan)
-    except OpError as error:
-        raise TrainingError(str(error)) from error
+    program = trainable(plan)
     _check_folder(settings)
     entries = signature.from_json(signature.to_json(program)).entries
     examples, apart = _read(data, settings, list(entries.values()))
@@ -96,7 +91,7 @@ def open_session(model: Model, data: Path | Mapping[str, np.ndarray], settings: 
         check_batches("the examples set apart", [entries["evaluate"]], apart, batch)
     given = first_weights(model, plan, settings.weights or Weights(seed=settings.seed))
     net = compile_model(model.having(program), Build(settings.target), Weights(values=given))
-    states = {name: array for name, array in given.items() if name in program.state}
+    states = first_states(program, given, settings.seed)
     fixed = {name: array for name, array in given.items() if name not in program.state}
     tables = [fixed, examples.arrays, apart.arrays if apart is not None else {}]
     position = Position(_identity(program, plan, settings, tables, batch))
