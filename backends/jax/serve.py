@@ -48,7 +48,9 @@ class Net:
         }
 
     def parameter(self, name: str, array: Any) -> Array:
-        """A parameter as the functions read it."""
+        """A parameter as the functions read it; what nobody can write to, such as a mapped file, where it lies."""
+        if isinstance(array, np.ndarray) and not array.flags.writeable:
+            return jax.device_put(array, may_alias=True)
         return jnp.asarray(array)
 
     def value(self, name: str, array: Any, dtype: Any = None) -> Array:
