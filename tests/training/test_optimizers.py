@@ -14,7 +14,7 @@ from netwright.driver.model import load
 
 from .running import assert_near, begin, model_of
 
-TARGETS = ("numpy", "jax", "onnx")
+TARGETS = ("numpy", "jax", "onnx", "triton")
 STEPS = 10
 Make = Callable[[Any, float], torch.optim.Optimizer]
 OPTIMIZERS: dict[str, tuple[str, float, Make]] = {
