@@ -57,10 +57,12 @@ def window_max_grad(
     dilation: tuple,
     out: np.ndarray,
 ) -> np.ndarray:
-    """Each element of dy goes to the first largest element of its window; NaN is the largest."""
-    places = np.arange(x.size).reshape(x.shape)
-    best = np.full(dy.shape, -np.inf, x.dtype)
-    chosen = np.full(dy.shape, -1)
+    """Each element of dy goes to the first largest element of its window; NaN is the largest.
+
+    Without branches for single elements, which take most of the time where every window decides at random: the largest
+    of all places in the window, then for each place the bits of dy where it has that value as the first one.
+    """
+    taps = []
     for tap in np.ndindex(*kernel):
         seen, into = [], []
         for at, size, count, step, (low, _), apart in zip(tap, x.shape, dy.shape, stride, padding, dilation):
@@ -68,13 +70,23 @@ def window_max_grad(
             first, last = max(0, -(shift // step)), min(count, (size - 1 - shift) // step + 1)
             seen.append(slice(first * step + shift, max((last - 1) * step + shift + 1, 0), step))
             into.append(slice(first, max(last, first)))
-        value, place = x[tuple(seen)], places[tuple(seen)]
-        so_far, now = best[tuple(into)], chosen[tuple(into)]
-        larger = (value > so_far) | (np.isnan(value) & ~np.isnan(so_far)) | (now < 0)
-        np.copyto(so_far, value, where=larger)
-        np.copyto(now, place, where=larger)
+        taps.append((tuple(seen), tuple(into)))
+    best = np.full(dy.shape, -np.inf, x.dtype)
+    for seen, into in taps:
+        np.maximum(best[into], x[seen], out=best[into])
+    unknown = bool(np.isnan(best).any())
+    free, bits = np.ones(dy.shape, np.bool_), np.dtype(f"i{x.itemsize}")
     out.fill(0)
-    np.add.at(out.reshape(-1), chosen[chosen >= 0], dy[chosen >= 0])
+    for seen, into in taps:
+        value, left = x[seen], free[into]
+        chosen = value == best[into]
+        if unknown:
+            chosen |= np.isnan(value) & np.isnan(best[into])
+        chosen &= left
+        left ^= chosen
+        mask = np.negative(chosen.view(np.int8)).astype(bits)
+        np.bitwise_and(mask, dy[into].view(bits), out=mask)
+        out[seen] += mask.view(x.dtype)
     return out
 
 
