@@ -21,7 +21,7 @@ from .version import VERSION as __version__
 if TYPE_CHECKING:
     from .backends.api import BackendError
     from .backends.executable import Executable, InputError
-    from .driver.api import compile, export_onnx, load, lower, open, summary, train, verify
+    from .driver.api import compile, export_onnx, gradients, load, lower, open, summary, train, verify
     from .driver.model import Model
     from .spec.diagnostics import SpecError
     from .spec.weights.errors import WeightsError
@@ -33,7 +33,9 @@ _HOMES = {
     "Model": "driver.model",
     "SpecError": "spec.diagnostics",
     "WeightsError": "spec.weights.errors",
-    **dict.fromkeys(("compile", "export_onnx", "load", "lower", "open", "summary", "train", "verify"), "driver.api"),
+    **dict.fromkeys(
+        ("compile", "export_onnx", "gradients", "load", "lower", "open", "summary", "train", "verify"), "driver.api"
+    ),
 }
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "__version__",
     "compile",
     "export_onnx",
+    "gradients",
     "load",
     "lower",
     "open",

@@ -14,13 +14,14 @@ from ..compiler.ir import Program
 from ..compiler.summary import Summary
 from .build import Build, Weights, compile_model
 from .export import write_onnx
+from .gradients import with_gradients
 from .model import Model, load
 from .summary import summary_of
 from .training import Progress, Settings, Trained
 from .training import train as train_model
 from .verify import Verification, verify_model
 
-__all__ = ["compile", "export_onnx", "load", "lower", "open", "summary", "train", "verify"]
+__all__ = ["compile", "export_onnx", "gradients", "load", "lower", "open", "summary", "train", "verify"]
 
 Spec = Model | str | Path
 
@@ -125,6 +126,24 @@ def train(
     )
     found = data if isinstance(data, Mapping) else Path(data)
     return train_model(as_model(model), found, settings, tell)
+
+
+def gradients(
+    model: Spec,
+    target: str = "numpy",
+    *,
+    weights: str | Path | Mapping[str, np.ndarray] | None = None,
+    seed: int = 0,
+) -> Executable:
+    """Compile the losses of a model's training and their gradients; nothing is learned.
+
+    ``run("train_step", ...)`` (``train_step_PLAYER`` where there are players) takes the inputs of the model and of its
+    training, and gives ``loss`` and ``gradient.PATH`` for each parameter that is learned. Weights are as in `compile`,
+    with those that only training has.
+
+    Raises SpecError, TrainingError, WeightsError, BackendError.
+    """
+    return compile_model(with_gradients(as_model(model)), Build(target), as_weights(weights, seed))
 
 
 def verify(model: Spec, targets: Iterable[str] | None = None, *, seed: int = 0) -> Verification:

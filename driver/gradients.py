@@ -28,6 +28,21 @@ TOLERANCE = 1e-4
 """Of a difference, relative to the largest gradient of the parameter."""
 
 
+def with_gradients(model: Model) -> Model:
+    """The model whose entries give the losses that it is trained by, and their gradients by parameter.
+
+    They are called as the steps of training are (`train_step`, or one for each player). Raises SpecError, and
+    `TrainingError` for a model without training, one that learns by a rule, and an op without a gradient.
+    """
+    try:
+        program = gradient_program(model.training)
+    except OpError as error:
+        raise TrainingError(str(error)) from error
+    if not program.entries:
+        raise TrainingError(f"{model.name} learns by a rule, which has no gradients")
+    return model.having(program)
+
+
 def verify_gradients(
     model: Model,
     targets: Sequence[str] | None,
@@ -42,13 +57,7 @@ def verify_gradients(
     The first outcome is that of the reference beside central differences. Raises what `verify_model` raises, and
     `TrainingError` for an op without a gradient.
     """
-    try:
-        program = gradient_program(model.training)
-    except OpError as error:
-        raise TrainingError(str(error)) from error
-    if not program.entries:
-        raise TrainingError(f"{model.name} learns by a rule, which has no gradients")
-    learning = model.having(program)
+    learning = with_gradients(model)
     found = verify_model(learning, targets, weights, sizes, bisect=bisect, tell=tell)
     tell("differences of the loss")
     return replace(found, outcomes=(_differences(learning, weights, sizes or {}), *found.outcomes))
