@@ -45,13 +45,22 @@ def model_of(folder: Path, text: str, **args: object) -> Model:
     return load(path, **args)
 
 
-def begin(model: Model, target: str = "numpy", seed: int = 0, everywhere: bool = True) -> Run:
-    """Compile the training of a model; ``everywhere`` draws biases, gains and statistics at random, too."""
+def begin(
+    model: Model,
+    target: str = "numpy",
+    seed: int = 0,
+    everywhere: bool = True,
+    weights: Mapping[str, np.ndarray] | None = None,
+) -> Run:
+    """Compile the training of a model; ``everywhere`` draws biases, gains and statistics at random, too.
+
+    ``weights`` are those to begin with.
+    """
     plan = model.training
     program = training_program(plan)
     verify(program, "training")
     drawn = random_parameters(Program("p", {}, parameters=plan.parameters), seed, everywhere=everywhere)
-    first = {path: np.asarray(drawn[path]) for path in plan.parameters}
+    first = {path: np.asarray((weights or drawn)[path]) for path in plan.parameters}
     net = compile_model(model.having(program), Build(target), Weights(values=first))
     net.set_states({name: array for name, array in first.items() if name in program.state})
     return Run(net, program, first)
