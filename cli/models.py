@@ -8,6 +8,7 @@ from pathlib import Path
 from ..driver.build import Weights
 from ..driver.check import warnings_of
 from ..driver.model import Model, load
+from ..driver.shipped import SHIPPED
 from .console import warn
 from .options import UsageError, mesh, pairs, shards
 
@@ -37,8 +38,8 @@ def spread_model(model: Model, mesh_text: str | None, rules: list[str] | None) -
 
 
 def weights_of(path: Path | None, seed: int, *, everywhere: bool = False) -> Weights:
-    """Weights from a file, or from a seed. Raises UsageError for a file that is not there."""
-    if path is not None and not path.exists():
+    """Weights from a file, those that come along, or from a seed. Raises UsageError for a file that is not there."""
+    if path is not None and str(path) != SHIPPED and not path.exists():
         raise UsageError(f"--weights: there is no file {path}")
     return Weights(path=path, seed=seed, everywhere=everywhere)
 

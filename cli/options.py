@@ -59,7 +59,10 @@ DtypeOption = Annotated[
 WeightsOption = Annotated[
     Path | None,
     typer.Option(
-        "--weights", metavar="FILE", help=".safetensors, .npz or a folder of shards.", rich_help_panel=WEIGHTS
+        "--weights",
+        metavar="FILE",
+        help=".safetensors, .npz, a folder of shards, or zoo: those that come along.",
+        rich_help_panel=WEIGHTS,
     ),
 ]
 SeedOption = Annotated[

@@ -32,7 +32,7 @@ def as_model(model: Spec) -> Model:
 
 
 def as_weights(weights: str | Path | Mapping[str, np.ndarray] | None, seed: int) -> Weights:
-    """Where parameters come from: a file, a folder, arrays by path, or random numbers."""
+    """Where parameters come from: a file, a folder, ``zoo``, arrays by path, or random numbers."""
     if isinstance(weights, Mapping):
         return Weights(values=weights, seed=seed)
     return Weights(path=weights, seed=seed)
@@ -56,10 +56,11 @@ def compile(
 ) -> Executable:
     """Compile a model for a target.
 
-    ``weights`` is a file (safetensors, its index or folder, or npz) whose keys are all accounted for, or arrays by
-    parameter path; without it parameters are drawn from ``seed``, the same on every target. The result is called with
-    arrays by name. What is compiled for a ``device`` by its name can be saved on any machine; the device is looked for
-    at the first call. ``mesh`` and ``spread`` lay it over devices as in `Model.spreading`.
+    ``weights`` is a file (safetensors, its index or folder, or npz) whose keys are all accounted for, ``"zoo"`` for
+    those that come along with a model of the zoo, or arrays by parameter path; without it parameters are drawn from
+    ``seed``, the same on every target. The result is called with arrays by name. What is compiled for a ``device`` by
+    its name can be saved on any machine; the device is looked for at the first call. ``mesh`` and ``spread`` lay it
+    over devices as in `Model.spreading`.
 
     Raises SpecError, WeightsError, BackendError.
     """

@@ -29,6 +29,7 @@ from ..version import VERSION
 from .collector import paused
 from .likeness import likeness, told
 from .model import Model
+from .shipped import SHIPPED, shipped_path
 
 _FEWEST_ROLLED = 2
 """Equal blocks in a row that become a loop where a person asks for loops."""
@@ -38,7 +39,7 @@ KEPT_BYTES = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Where parameters come from: a file (or folder), or random numbers of a seed.
+    """Where parameters come from: a file (or folder), `SHIPPED`, or random numbers of a seed.
 
     ``everywhere`` draws biases, gains and running statistics at random too, which shows wiring mistakes.
     """
@@ -52,7 +53,9 @@ class Weights:
         """What the manifest says of it; the same in every folder."""
         if self.values is not None:
             return "given"
-        return f"seed {self.seed}" if self.path is None else f"file {Path(self.path).name}"
+        if self.path is None:
+            return f"seed {self.seed}"
+        return SHIPPED if str(self.path) == SHIPPED else f"file {Path(self.path).name}"
 
     def parameters(self, model: Model) -> Mapping[str, np.ndarray]:
         """Every parameter by path, read or drawn when asked for. Raises `WeightsError`."""
@@ -61,8 +64,9 @@ class Weights:
             return self.values
         if self.path is None:
             return random_parameters(program, self.seed, everywhere=self.everywhere)
+        path = shipped_path(model) if str(self.path) == SHIPPED else Path(self.path)
         try:
-            return load_weights(Path(self.path), program.parameters, model.lowered.sources)
+            return load_weights(path, program.parameters, model.lowered.sources)
         except MismatchError as mistake:
             raise WeightsError(told(str(mistake), likeness(mistake.entries, model))) from None
 

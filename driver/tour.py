@@ -14,6 +14,7 @@ import numpy as np
 
 from ..backends import registry, signature
 from ..backends.api import BackendError
+from ..backends.signature import EntrySignature
 from .build import Build, Weights, compile_model, write_bundle
 from .export import write_onnx
 from .inputs import read_inputs
@@ -30,12 +31,18 @@ TURN = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A model of the zoo, and the inputs of an entry as a person types them: a picture's file, a text."""
+    """A model of the zoo, and the inputs of an entry as a person types them: a picture's file, a text.
+
+    Several for one input are stacked along its first axis. ``weights`` are a file or those that come along; without
+    they are random (seed 0). ``truth`` are the classes that the first output should find.
+    """
 
     model: str
-    inputs: Mapping[str, str]
+    inputs: Mapping[str, str | Sequence[str]]
     entry: str = "main"
     args: Mapping[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+    truth: tuple[int, ...] = ()
 
     def missing(self) -> str:
         """Why it cannot be visited here; empty if it can."""
@@ -54,7 +61,8 @@ class Row:
     """One model on one target.
 
     ``error`` is relative to the float64 reference, ``seconds`` the median of some runs, ``size`` the bytes of the files
-    that were written. ``problem`` says why these are missing.
+    that were written. ``problem`` says why these are missing. ``read`` are the classes that were found, where the
+    ``truth`` is known.
     """
 
     model: str
@@ -64,6 +72,8 @@ class Row:
     seconds: float = 0.0
     size: int = 0
     problem: str = ""
+    read: tuple[int, ...] = ()
+    truth: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +102,7 @@ def targets() -> list[Target]:
 def tour(stops: Sequence[Stop], names: Sequence[str], tell: Callable[[str], None]) -> Iterator[Row]:
     """A row for each model and target, then one for the model's exported file in plain onnxruntime.
 
-    Weights are random (seed 0). ``tell`` hears what is being done. What a target fails at is a row.
+    ``tell`` hears what is being done. What a target fails at is a row.
     """
     for stop in stops:
         yield from _visit(stop, names, tell)
@@ -101,9 +111,8 @@ def tour(stops: Sequence[Stop], names: Sequence[str], tell: Callable[[str], None
 def _visit(stop: Stop, names: Sequence[str], tell: Callable[[str], None]) -> Iterator[Row]:
     model = load(f"zoo:{stop.model}", **stop.args)
     promised = signature.from_json(signature.to_json(model.program)).entries[stop.entry]
-    read = read_inputs(promised, stop.inputs, 0, tokenizers=Tokenizers([model.loaded.path.parent]))
-    inputs = {port.name: read[port.name] for port in promised.inputs}
-    weights = Weights(seed=0).kept(model)
+    inputs = _inputs(promised, stop.inputs, Tokenizers([model.loaded.path.parent]))
+    weights = Weights(stop.weights, seed=0).kept(model)
     tell(f"{stop.model}: the reference in float64")
     wanted = compile_model(model, Build("reference"), weights).run(stop.entry, **inputs)
     tolerance = tolerance_of(model)
@@ -123,13 +132,27 @@ def _visit(stop: Stop, names: Sequence[str], tell: Callable[[str], None]) -> Ite
                     write_bundle(model, files, Build(name), weights)
                     contender = Contender("bundle", str(files), folder, inputs, stop.entry)
                 with contender:
-                    yield _measure(stop.model, name, contender, wanted, tolerance, files)
+                    yield _measure(stop, name, contender, wanted, tolerance, files)
             except (BackendError, ContenderError) as error:
                 yield Row(stop.model, name, problem=str(error))
 
 
+def _inputs(
+    entry: EntrySignature, given: Mapping[str, str | Sequence[str]], tokenizers: Tokenizers
+) -> dict[str, np.ndarray]:
+    """The arrays of an entry in order."""
+    most = max((len(value) for value in given.values() if not isinstance(value, str)), default=1)
+    found = []
+    for place in range(most):
+        one = {name: value if isinstance(value, str) else value[place] for name, value in given.items()}
+        found.append(read_inputs(entry, one, 0, tokenizers=tokenizers))
+    several = [name for name, value in given.items() if not isinstance(value, str)]
+    stacked = {name: np.concatenate([each[name] for each in found]) for name in several}
+    return {port.name: stacked.get(port.name, found[0][port.name]) for port in entry.inputs}
+
+
 def _measure(
-    model: str, name: str, contender: Contender, wanted: Mapping[str, np.ndarray], tolerance: float, files: Path
+    stop: Stop, name: str, contender: Contender, wanted: Mapping[str, np.ndarray], tolerance: float, files: Path
 ) -> Row:
     contender.ready()
     outputs = contender.outputs(files.parent / "outputs.npz")
@@ -139,4 +162,5 @@ def _measure(
     error = worst_error(outputs, wanted)
     seconds = statistics.median(contender.turn(TURN))
     size = sum(path.stat().st_size for path in files.rglob("*") if path.is_file())
-    return Row(model, name, error, error <= tolerance, seconds, size)
+    read = tuple(int(k) for k in next(iter(outputs.values())).argmax(1)) if stop.truth else ()
+    return Row(stop.model, name, error, error <= tolerance, seconds, size, read=read, truth=stop.truth)

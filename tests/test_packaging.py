@@ -52,6 +52,7 @@ def test_data_files_are_taken_along() -> None:
         for path in ROOT.joinpath(*package.split(".")[1:]).glob(pattern)
     }
     needed = {ROOT / "py.typed", *(ROOT / "zoo").rglob("*.yaml"), *(ROOT / "cli" / "samples").iterdir()}
+    needed |= {*(ROOT / "zoo").rglob("*.safetensors")}
     assert needed <= taken
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 
 from ...backends import signature
 from ...backends.signature import EntrySignature
 from ...spec.zoo_index import PREFIX
 from ..model import Model
+from ..shipped import comes_with_weights
 from ..zoo import ZooRow, knobs
 from .drawings import Drawing, drawings
 from .pages import NOTE
@@ -35,6 +37,9 @@ def model_page(members: Sequence[tuple[ZooRow, Model]]) -> str:
     lines += ["## Run it\n", "```sh", *_commands(model, list(entries)), "```\n"]
     if model.program.parameters:
         lines.append("Without `--weights` they are random.\n")
+    if comes_with_weights(model):
+        note = f"../../zoo/{PurePosixPath(model.loaded.label).with_suffix('.md')}"
+        lines.append(f"`--weights zoo` takes trained ones that come along ([how they were made]({note})).\n")
     if model.optional_inputs:
         lines.append(f"Optional inputs: {', '.join(map(code, model.optional_inputs))}.\n")
     for entry in entries:

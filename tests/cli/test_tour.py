@@ -29,6 +29,7 @@ def test_every_installed_target_agrees(cli: Cli) -> None:
     assert [row["target"] for row in rows] == [*installed, "onnxruntime"]
     for row in rows:
         assert row["model"] == "lenet5" and row["agrees"] and row["problem"] is None
+        assert row["read"] == row["truth"] == list(range(10))
         assert row["max_relative_error"] < 1e-5 and row["seconds"] > 0 and row["bytes"] > 61_706 * 4
 
 
@@ -40,7 +41,7 @@ def test_without_jax_the_tour_names_its_extra(cli: Cli, monkeypatch: pytest.Monk
     assert "lenet5" in out and "numpy" in out and "onnx" in out
     assert f"jax is left out: {missing}" in out
     assert "weights are random" in out
-    assert "3 of 3 agree" in out
+    assert "3 of 3 agree" in out and "30 of 30 digits are read as what they are" in out
     assert max(map(len, out.splitlines())) <= max(80, len(missing) + 20)
 
 
@@ -57,7 +58,7 @@ def test_a_target_that_fails_is_a_row(cli: Cli, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_pictures_are_there() -> None:
-    assert tour.DIGIT.is_file() and tour.PHOTOGRAPH.is_file()
+    assert all(path.is_file() for path in (*tour.DIGITS, tour.PHOTOGRAPH))
 
 
 @pytest.mark.usefixtures("short")
