@@ -13,11 +13,9 @@ from netwright.backends import registry
 from netwright.compiler.evaluate import evaluate
 from netwright.compiler.ir import DType, Graph, Sample
 from netwright.compiler.ir.dims import substitute
-from netwright.compiler.ops import OPS
-from netwright.compiler.ops.samples import tensor_type
 
 from ..compiler import gradient_loops as loops
-from ..ops import test_gradients_symbolic as windows
+from ..ops.pictures import of_pictures
 from ..ops.pulling import backward, differentiable_samples, flat, random_seeds
 from .programs import build, entry_of, program_of, run
 
@@ -120,12 +118,7 @@ PICTURES = ("conv", "conv_dilated", "max_pool2d", "max_pool2d_ceil", "avg_pool2d
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_gradients_over_pictures_of_any_size(tmp_path: Path, target: str) -> None:
-    graphs = []
-    for name in PICTURES:
-        op, fields, _ = windows.WINDOWS[name]
-        texts = ["float32[N, 4, H, W]"] + (["float32[6, 4, 3, 2]"] if op == "conv" else [])
-        graphs.append(windows.backward(OPS[op](**fields), [tensor_type(text) for text in texts]))
-    graph = together(graphs)
+    graph = together([of_pictures(name) for name in PICTURES])
     backend = registry.get(target)
     program = program_of(entry_of(graph, [f"x{k}" for k in range(len(graph.inputs))]))
     runtime = backend.load(build(tmp_path / "bundle", backend, program, **TARGETS[target]))

@@ -9,9 +9,9 @@ import numpy as np
 
 from netwright.compiler.differentiate import differentiable, pullback
 from netwright.compiler.evaluate import evaluate
-from netwright.compiler.ir import Builder, DType, Entry, Graph, Port, Program, Sample, TensorType, Value
+from netwright.compiler.ir import Builder, DType, Entry, Graph, Op, Port, Program, Sample, TensorType, Value
 from netwright.compiler.ops import OPS
-from netwright.compiler.ops.tensor import Tensor, full
+from netwright.compiler.ops.tensor import Tensor
 
 Seeds = Sequence[np.ndarray | None]
 """The gradients of the results: None for one that is no float."""
@@ -33,12 +33,17 @@ def wide(sample: Sample) -> list[np.ndarray]:
     return [array.astype(np.float64) if DType.of(array).is_float else array for array in flat(sample)[1]]
 
 
-def forward(sample: Sample) -> Graph:
-    """The op as a graph."""
-    op, arrays = flat(sample)
+def applied(op: Op, types: Sequence[TensorType], regions: tuple[Graph, ...] = ()) -> Graph:
+    """An op as a graph, over operands of these types."""
     build = Builder()
-    inputs = [Value(TensorType(DType.of(array), array.shape)) for array in arrays]
-    return build.graph(inputs, build.emit(op, inputs, sample.regions))
+    inputs = [Value(type) for type in types]
+    return build.graph(inputs, build.emit(op, inputs, regions))
+
+
+def forward(sample: Sample) -> Graph:
+    """The op of a sample as a graph."""
+    op, arrays = flat(sample)
+    return applied(op, [TensorType(DType.of(array), array.shape) for array in arrays], sample.regions)
 
 
 def results(sample: Sample, arrays: list[np.ndarray]) -> list[np.ndarray]:
@@ -57,21 +62,25 @@ def random_seeds(sample: Sample) -> list[np.ndarray | None]:
     ]
 
 
-def backward(sample: Sample) -> Graph:
-    """From the operands and the gradients of the float results to the gradients of the float operands."""
-    graph = forward(sample)
+def pulled_back(graph: Graph, wrt: Sequence[int]) -> Graph:
+    """From the inputs of a graph and the gradients of its float outputs to the gradients of these inputs."""
     ports = tuple(Port(f"x{k}", value.type) for k, value in enumerate(graph.inputs))
     names = tuple(f"y{k}" for k in range(len(graph.outputs)))
     graph = differentiable(Program("p", {"main": Entry("main", graph, ports, (), (), names)})).entries["main"].graph
     build = Builder(nodes=list(graph.nodes))
     given = {value: Value(value.type) for value in graph.outputs if value.type.dtype.is_float}
-    wrt = [graph.inputs[k] for k in floats(sample)]
-    found = pullback(build, {value: Tensor(build, seed) for value, seed in given.items()}, wrt)
+    inputs = [graph.inputs[k] for k in wrt]
+    found = pullback(build, {value: Tensor(build, seed) for value, seed in given.items()}, inputs)
     outputs = [
-        full(build, value.type.shape, 0, value.type.dtype).value if tensor is None else tensor.value
-        for tensor, value in zip(found, wrt, strict=True)
+        Tensor(build, value).like(0).value if tensor is None else tensor.value
+        for tensor, value in zip(found, inputs, strict=True)
     ]
     return build.graph((*graph.inputs, *given.values()), outputs)
+
+
+def backward(sample: Sample) -> Graph:
+    """From the operands and the gradients of the float results to the gradients of the float operands."""
+    return pulled_back(forward(sample), floats(sample))
 
 
 def gradients(sample: Sample, seeds: Seeds) -> list[np.ndarray]:
