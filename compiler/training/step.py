@@ -13,7 +13,7 @@ from ..ir.types import DType, TensorType
 from ..ops import functional as fn
 from ..ops.batch_statistics import NormalizeBatchTraining
 from ..ops.normalize import NormalizeBatch
-from ..ops.source import StopGradient
+from ..ops.source import Cast, StopGradient
 from ..ops.tensor import Tensor
 from ..passes.context import Context
 from ..passes.inline import inline
@@ -113,9 +113,10 @@ def _with_frozen_statistics(graph: Graph, frozen: set[Value]) -> Graph:
     """Batch normalisation by frozen statistics as when nothing is learned."""
     if not frozen:
         return graph
+    casts = {out: node.inputs[0] for node in graph.nodes if isinstance(node.op, Cast) for out in node.outputs}
     nodes: list[Node] = []
     for node in graph.nodes:
-        if isinstance(node.op, NormalizeBatchTraining) and _origin(graph, node.inputs[-1]) in frozen:
+        if isinstance(node.op, NormalizeBatchTraining) and _origin(node.inputs[-1], casts) in frozen:
             y, mean, variance = node.outputs
             op = NormalizeBatch(eps=node.op.eps, present=node.op.present)
             nodes.append(replace(node, op=op, outputs=(y,)))
@@ -128,11 +129,10 @@ def _with_frozen_statistics(graph: Graph, frozen: set[Value]) -> Graph:
     return Graph(graph.inputs, tuple(nodes), graph.outputs)
 
 
-def _origin(graph: Graph, value: Value) -> Value:
+def _origin(value: Value, casts: Mapping[Value, Value]) -> Value:
     """What a value is a cast of."""
-    producers = {out: node for node in graph.nodes if node.op.name == "cast" for out in node.outputs}
-    while value in producers:
-        value = producers[value].inputs[0]
+    while value in casts:
+        value = casts[value]
     return value
 
 
