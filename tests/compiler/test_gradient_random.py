@@ -28,7 +28,7 @@ def inputs_of(program: Program) -> tuple[dict[str, int], list[np.ndarray]]:
     return sizes, [*arrays, *(parameters[path] for path in entry.params)]
 
 
-@settings(QUIET, max_examples=120)
+@settings(QUIET, max_examples=80)
 @given(programs(20))
 def test_the_gradient_is_the_slope(text: str) -> None:
     program = with_gradients(parse_program(text))
