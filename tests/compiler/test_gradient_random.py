@@ -31,7 +31,8 @@ def inputs_of(program: Program) -> tuple[dict[str, int], list[np.ndarray]]:
 @settings(QUIET, max_examples=80)
 @given(programs(20))
 def test_the_gradient_is_the_slope(text: str) -> None:
-    program = with_gradients(parse_program(text))
+    # Differences see what is behind a stop.
+    program = with_gradients(parse_program(text.replace("stop_gradient(", "sin(")))
     verify(program)
     graph = program.entries["main"].graph
     sizes, arrays = inputs_of(program)
