@@ -49,6 +49,10 @@ def train_model(
         str | None,
         typer.Option("--validation", metavar="0.1|FILE.npz", help="A share to set apart, or other examples."),
     ] = None,
+    save_every: Annotated[
+        float,
+        typer.Option("--save-every", min=0, metavar="SECONDS", help="A checkpoint so often, and after each epoch."),
+    ] = 60.0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in -o, bit for bit.")] = False,
     knobs: SetOption = None,
     given: WithOption = None,
@@ -78,6 +82,7 @@ def train_model(
         folder,
         resume,
         None if weights is None else weights_of(weights, seed),
+        save_every,
     )
     with _told(f"compiling {model}", json) as tell:
         trained = train(found, data, settings, tell)

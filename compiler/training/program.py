@@ -15,6 +15,7 @@ from ..ir.types import DType, TensorType
 from ..passes.context import Context
 from ..passes.inline import inline
 from .draws import numbered
+from .labels import with_ranges
 from .plan import Learner, TrainingPlan
 from .step import DRAWS, RATE, SEED, build_step
 
@@ -42,7 +43,8 @@ def training_program(plan: TrainingPlan) -> Program:
         state |= memory
         entries[learner.entry] = stateful(entry, state, [*memory], updates)
     if plan.evaluation is not None:
-        entries["evaluate"] = stateful(_numbered(inline(plan.evaluation, Context()).entries["evaluate"]), state, (), {})
+        evaluate = with_ranges(_numbered(inline(plan.evaluation, Context()).entries["evaluate"]))
+        entries["evaluate"] = stateful(evaluate, state, (), {})
     used = {name for entry in entries.values() for name in (*entry.states, *entry.updates)}
     kept = {path: parameter for path, parameter in parameters.items() if path not in state}
     state = {name: one for name, one in state.items() if name in used}

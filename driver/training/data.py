@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,7 @@ def read_examples(path: Path, entries: Sequence[EntrySignature]) -> Examples:
 
 def checked_examples(arrays: Mapping[str, np.ndarray], entries: Sequence[EntrySignature], what: str) -> Examples:
     """As `read_examples`, from arrays; ``what`` is how messages call them."""
-    fields = {field.name: field for entry in entries for field in entry.inputs if field.name != RATE}
+    fields = _fields(entries)
     needed = [name for name, field in fields.items() if is_fed(field)]
     for name in arrays:
         if name not in fields:
@@ -97,6 +97,19 @@ def checked_examples(arrays: Mapping[str, np.ndarray], entries: Sequence[EntrySi
     for name, array in cast.items():
         _check_values(what, fields[name], array)
     return Examples(cast)
+
+
+def _fields(entries: Sequence[EntrySignature]) -> dict[str, Field]:
+    """The inputs of all entries by name, each in the range of those that give one."""
+    fields: dict[str, Field] = {}
+    for field in (field for entry in entries for field in entry.inputs if field.name != RATE):
+        known = fields.setdefault(field.name, field)
+        if known.range is not None and field.range is not None:
+            both = max(known.range[0], field.range[0]), min(known.range[1], field.range[1])
+            fields[field.name] = replace(known, range=both)
+        elif field.range is not None:
+            fields[field.name] = field
+    return fields
 
 
 def _as_field(what: str, field: Field, array: np.ndarray) -> np.ndarray:

@@ -103,6 +103,8 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path, cli: Cli) -> None:
     path = tmp_path / "step.onnx"
     assert "--player needs --train-step" in cli("export", "zoo:lenet5", "--player", "x", "-o", path).refused()
     assert "--entry" in cli("export", "zoo:lenet5", "--train-step", "--entry", "other", "-o", path).refused()
-    (tmp_path / "plain.yaml").write_text("netwright: 1\ninputs: {x: 'float[N]'}\ngraph: [{op: tanh, name: y}]\noutputs: {y: y}\n")
+    (tmp_path / "plain.yaml").write_text(
+        "netwright: 1\ninputs: {x: 'float[N]'}\ngraph: [{op: tanh, name: y}]\noutputs: {y: y}\n"
+    )
     assert "does not say how it learns" in cli("export", tmp_path / "plain.yaml", "--train-step", "-o", path).refused()
     assert not path.exists()

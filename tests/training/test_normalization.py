@@ -75,7 +75,9 @@ def test_statistics_follow_torchs(tmp_path: Path, target: str, frozen: bool) -> 
     with torch.no_grad():
         scores = net(torch.tensor(x))
     measured = run.net.run("evaluate", x=x, label=label)
-    assert float(measured["loss"]) == pytest.approx(float(torch.nn.functional.cross_entropy(scores, torch.tensor(label))), rel=1e-3)
+    assert float(measured["loss"]) == pytest.approx(
+        float(torch.nn.functional.cross_entropy(scores, torch.tensor(label))), rel=1e-3
+    )
     assert float(measured["accuracy"]) == float((scores.argmax(1) == torch.tensor(label)).float().mean())
 
 

@@ -20,12 +20,16 @@ TARGETS = ("numpy", "jax", "onnx")
 def moved(run: Run, before: dict[str, np.ndarray]) -> set[str]:
     """The parts whose parameters are others than before."""
     after = run.weights()
-    return {path.partition(".")[0] for path in run.first if path in after and not np.array_equal(after[path], before[path])}
+    return {
+        path.partition(".")[0] for path in run.first if path in after and not np.array_equal(after[path], before[path])
+    }
 
 
 def torch_part(run: Run, name: str, last: torch.nn.Module) -> torch.nn.Sequential:
     nn = torch.nn
-    net = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2 if name == "generator" else 1), last)
+    net = nn.Sequential(
+        nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2 if name == "generator" else 1), last
+    )
     own = {path.removeprefix(name + "."): array for path, array in run.first.items() if path.startswith(name)}
     places = {"0": "0", "2": "2", "4": "4"}
     net.load_state_dict({key: torch.tensor(array) for key, array in own.items() if key.split(".")[0] in places})
@@ -102,7 +106,9 @@ def test_an_epoch_may_end_before_everyone_had_a_turn(tmp_path: Path) -> None:
 
 
 def test_players_stop_by_a_metric(tmp_path: Path) -> None:
-    model = game(tmp_path, "epochs: 9\n  metrics: {size: reduce_mean(abs(b)) * 0 + 1}\n  stop: {monitor: size, patience: 2}")
+    model = game(
+        tmp_path, "epochs: 9\n  metrics: {size: reduce_mean(abs(b)) * 0 + 1}\n  stop: {monitor: size, patience: 2}"
+    )
     x = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
     assert len(train(model, {"x": x}, Settings()).epochs) == 3
     trained = train(model, {"x": x}, Settings(validation=0.3))

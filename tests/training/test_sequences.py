@@ -62,11 +62,15 @@ def test_a_recurrent_tagger_over_sequences_of_several_lengths(tmp_path: Path, ce
         x, label = rng.normal(size=(4, size, 3)).astype(np.float32), rng.integers(0, 4, (4, size))
         lengths = np.array([3, size, 1, 4])
         learner.zero_grad()
-        loss = nn.functional.cross_entropy(net(torch.tensor(x), torch.tensor(lengths)).flatten(0, 1), torch.tensor(label).flatten())
+        loss = nn.functional.cross_entropy(
+            net(torch.tensor(x), torch.tensor(lengths)).flatten(0, 1), torch.tensor(label).flatten()
+        )
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 0.5)
         learner.step()
-        assert run.step(0.01, x=x, lengths=lengths, label=label)["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
+        assert run.step(0.01, x=x, lengths=lengths, label=label)["loss"] == pytest.approx(
+            float(loss.detach()), rel=1e-4
+        )
     assert_near(run.weights(), {path: tensor.numpy() for path, tensor in net.state_dict().items()}, 3e-4)
 
 
@@ -126,10 +130,14 @@ def test_relative_positions_beside_transformers(tmp_path: Path) -> None:
     for _ in range(4):
         source, target, answer = (rng.integers(0, 19, (2, size)) for size in (15, 14, 14))
         learner.zero_grad()
-        loss = net(input_ids=torch.tensor(source), decoder_input_ids=torch.tensor(target), labels=torch.tensor(answer)).loss
+        loss = net(
+            input_ids=torch.tensor(source), decoder_input_ids=torch.tensor(target), labels=torch.tensor(answer)
+        ).loss
         loss.backward()
         learner.step()
-        assert run.step(0.01, source=source, target=target, answer=answer)["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
+        assert run.step(0.01, source=source, target=target, answer=answer)["loss"] == pytest.approx(
+            float(loss.detach()), rel=1e-4
+        )
     wanted = weights_in(net, tmp_path, inner)
     assert any("relative_attention_bias" in path for path in wanted)
     assert_near(run.weights(), wanted, 5e-4)

@@ -41,11 +41,19 @@ def torch_mlp(run: Run) -> torch.nn.Sequential:
 
 def weights_of(net: torch.nn.Sequential) -> dict[str, np.ndarray]:
     found = {key: tensor.detach().numpy() for key, tensor in net.state_dict().items()}
-    return {"a.weight": found["0.weight"], "a.bias": found["0.bias"], "b.weight": found["2.weight"], "b.bias": found["2.bias"]}
+    return {
+        "a.weight": found["0.weight"],
+        "a.bias": found["0.bias"],
+        "b.weight": found["2.weight"],
+        "b.bias": found["2.bias"],
+    }
 
 
 def batch(rng: np.random.Generator, count: int = 6) -> dict[str, np.ndarray]:
-    return {"x": rng.normal(size=(count, 5)).astype(np.float32), "t": 3 * rng.normal(size=(count, 3)).astype(np.float32)}
+    return {
+        "x": rng.normal(size=(count, 5)).astype(np.float32),
+        "t": 3 * rng.normal(size=(count, 3)).astype(np.float32),
+    }
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -68,7 +76,9 @@ def test_clipping_is_torchs(tmp_path: Path, target: str, most: float) -> None:
 
 
 def test_penalties_and_norms_beside_torch(tmp_path: Path) -> None:
-    lines = "  regularize:\n    - {l1: 0.02, params: 'a.*'}\n    - {l2: 0.03}\n    - {max_norm: 0.5, params: '*.weight'}\n"
+    lines = (
+        "  regularize:\n    - {l1: 0.02, params: 'a.*'}\n    - {l2: 0.03}\n    - {max_norm: 0.5, params: '*.weight'}\n"
+    )
     run = begin(model_of(tmp_path, MLP + lines))
     net = torch_mlp(run)
     learner = torch.optim.SGD(net.parameters(), 0.1, momentum=0.5)
