@@ -104,12 +104,17 @@ def _with_random_counter(scope: Scope, operands: list[tuple[str, str]], values: 
     if not program.draws or not own.keys() <= marks.keys() or (marks["seed"] == "?" and not program.training):
         return values
     given = dict(zip(marks, values, strict=False))
-    if len(values) > len(marks) or any(given.get(name, MISSING) is not MISSING for name in own):
+    if len(values) > len(marks) or any(_is_given(given.get(name)) for name in own):
         return values
     return [
         scope.body.parameter(own[name], TensorType(DType.INT64, ())) if name in own else given.get(name, MISSING)
         for name in marks
     ]
+
+
+def _is_given(value: Value) -> bool:
+    """Whether an operand is there: neither left out nor null."""
+    return value is not None and value is not MISSING
 
 
 def checked_path(text: str, span: Span) -> str:

@@ -13,6 +13,7 @@ import netwright as nw
 from netwright.benchmarks.lessons.__main__ import LESSONS
 from netwright.benchmarks.lessons.gan import CENTERS, SAMPLES, covered
 from netwright.benchmarks.lessons.measured import BEGIN, END, FOLDER, Measured, spec
+from netwright.driver.build import Weights
 
 
 def small(name: str) -> Measured:
@@ -49,7 +50,7 @@ def test_gradients_of_states_are_torchs() -> None:
     torch = pytest.importorskip("torch")
     examples = import_module("netwright.benchmarks.lessons.vanishing").data(12)["adding"]
     model = nw.load(FOLDER / "vanishing.yaml", steps=12)
-    first = nw.train(model, _examples_first(examples), epochs=0).weights
+    first = Weights().parameters(model)
     got = nw.gradients(model, weights=first).run("train_step", **examples)["gradient.nudge"]
     w = {path: torch.tensor(np.asarray(array)) for path, array in first.items()}
     h = torch.zeros(examples["x"].shape[1], 32)
@@ -65,16 +66,25 @@ def test_gradients_of_states_are_torchs() -> None:
     assert np.abs(got - wanted).max() < 1e-4 * np.abs(wanted).max()
 
 
-def _examples_first(examples: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """As many rows in both: `train` counts examples by the first axis, which here are the steps."""
-    count = min(len(array) for array in examples.values())
-    return {name: array[:count] for name, array in examples.items()}
-
-
 def test_remedies_against_overfitting() -> None:
     numbers = small("overfitting").numbers
     assert numbers["plain learned"] < 0.2 < numbers["early stopping"] <= numbers["plain"]
     assert numbers["spread wrong"] > numbers["spread right"] > 0
+
+
+def test_dropout_with_a_seed_that_is_null_draws_in_training(tmp_path: Path) -> None:
+    graph = "graph: [{op: dropout, name: y, in: {x: x, seed: seed}, rate: 0.5}]"
+    path = tmp_path / "drop.yaml"
+    path.write_text(
+        f"netwright: 1\nblocks: {{b: {{inputs: {{x: any, seed?: any}}, {graph}}}}}\n"
+        "inputs: {x: 'float[N]'}\nparams: {w: {type: 'float[]', init: ones}}\n"
+        "graph: [{block: b, name: y, in: {x: x * w}}]\noutputs: {y: y}\n"
+        "training: {loss: reduce_mean(y), optimizer: {kind: sgd}, rate: 0.1}\n"
+    )
+    x = np.ones(64, np.float32)
+    assert nw.compile(path)(x=x)["y"].tolist() == x.tolist()
+    loss = float(nw.gradients(path).run("train_step", x=x)["loss"])
+    assert loss != 1 and loss == nw.train(path, {"x": x}).epochs[0]["loss"]
 
 
 def test_optimizers_go_down() -> None:
@@ -103,15 +113,16 @@ def test_frozen_layers_stay() -> None:
     pytest.importorskip("sklearn")
     transfer = import_module("netwright.benchmarks.lessons.transfer")
     model = nw.load(FOLDER / "transfer.yaml")
-    first = nw.train(model, transfer.data(2)["few"], epochs=0).weights
-    trained = nw.train(model, transfer.data(2)["few"], epochs=2).weights
+    examples = transfer.data(2, copies=1)["few"]
+    first = nw.train(model, examples, epochs=0).weights
+    trained = nw.train(model, examples, epochs=2).weights
     moved = {path for path, array in trained.items() if not np.array_equal(array, first[path])}
     assert moved == {path for path in first if not path.startswith(("base.0.", "base.3."))}
 
 
 def test_lines_of_a_spec_change(tmp_path: Path) -> None:
     text = spec("transfer", tmp_path, freeze="", rate="0.5").read_text(encoding="utf-8")
-    assert "freeze" not in text and "\n  rate: 0.5\n" in text and "batch: 10" in text
+    assert "freeze" not in text and "\n  rate: 0.5\n" in text and "batch: 6" in text
 
 
 @pytest.mark.parametrize("name", LESSONS)
