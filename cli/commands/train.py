@@ -51,7 +51,7 @@ def train_model(
     ] = None,
     save_every: Annotated[
         float,
-        typer.Option("--save-every", min=0, metavar="SECONDS", help="A checkpoint so often, and after each epoch."),
+        typer.Option("--save-every", min=0, metavar="SECONDS", help="A checkpoint so often."),
     ] = 60.0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in -o, bit for bit.")] = False,
     knobs: SetOption = None,

@@ -143,6 +143,7 @@ def _penalized(step: Step, loss: Tensor) -> Tensor:
             w = step.tensors.get(path)
             if w is None or path not in step.learner.learned or regularizer.kind == "max_norm":
                 continue
+            w = w.cast(_wide(w))
             size = fn.reduce_sum(fn.absolute(w) if regularizer.kind == "l1" else w * w)
             loss = loss + size.cast(loss.dtype) * regularizer.strength
     return loss
@@ -166,20 +167,28 @@ def _learn(step: Step, loss: Tensor) -> None:
     }
     shared = optimizer.advance(count.cast(DType.FLOAT32), numbers)
     step.updates |= {optimizer_state(learner, name): shared[name] for name in optimizer.numbers}
-    for path, w, g in zip(paths, weights, slopes, strict=True):
+    for path, weight, g in zip(paths, weights, slopes, strict=True):
+        # The squares of 16-bit gradients are 0 or infinite in 16 bits, so a step is computed and remembered in float32.
+        w = weight.cast(_wide(weight))
         slots = {name: step.remembered(optimizer_state(learner, name, path), w.type) for name in optimizer.slots}
         near = {name: number.cast(w.dtype) for name, number in shared.items()}
-        moved, slots = optimizer.move(w, g, slots, step.rate.cast(w.dtype), near)
-        step.updates[path] = _bounded(learner, path, moved)
+        moved, slots = optimizer.move(w, g.cast(w.dtype), slots, step.rate.cast(w.dtype), near)
+        step.updates[path] = _bounded(learner, path, moved).cast(weight.dtype)
         step.updates |= {optimizer_state(learner, name, path): tensor for name, tensor in slots.items()}
 
 
 def _clipped(slopes: Sequence[Tensor], most: float) -> list[Tensor]:
     """Gradients scaled down together where their common Euclidean norm is above ``most``."""
-    squares = [fn.reduce_sum((g * g).cast(DType.FLOAT32)) for g in slopes]
+    wide = [g.cast(_wide(g)) for g in slopes]
+    squares = [fn.reduce_sum(g * g).cast(DType.FLOAT32) for g in wide]
     norm = fn.sqrt(sum(squares[1:], squares[0]))
     scale = fn.minimum(most / (norm + CLIP_EPS), 1.0)
     return [g * scale.cast(g.dtype) for g in slopes]
+
+
+def _wide(tensor: Tensor) -> DType:
+    """float32, or what is wider."""
+    return tensor.dtype if tensor.dtype.bytes > DType.FLOAT32.bytes else DType.FLOAT32
 
 
 def _bounded(learner: Learner, path: str, w: Tensor) -> Tensor:

@@ -206,6 +206,9 @@ class _Reader:
         """The program of one entry; behind its outputs the graph gives the values of ``sets``."""
         names, values = list(outputs), [tensor.value for tensor in outputs.values()]
         found = entry.finish(scope, names, values, [], [tensor.value for tensor in sets.values()])
+        if found.states:
+            message = f"the main graph reads the state `{found.states[0]}`, and training keeps none from batch to batch"
+            raise error_at(self.section.span, message, "give it as an optional input, which training leaves out")
         parameters, _ = first_values(entry.context, builder)
         builder.collector.raise_any()
         return Program(

@@ -80,7 +80,7 @@ def test_killed_at_random_moments_it_comes_to_the_same_weights(folder: Path) -> 
         assert (run / CHECKPOINT).exists()
     assert killed >= KILLS // 2
     last = start(folder, "run", "--resume")
-    out, err = last.communicate()
+    _, err = last.communicate()
     assert last.returncode == 0, err
     for name in (WEIGHTS, CURVE):
         assert (run / name).read_bytes() == (folder / "whole" / name).read_bytes(), name

@@ -127,8 +127,9 @@ class Shared(torch.nn.Module):
         return y
 
 
-def test_a_shared_layer_moves_its_statistics_with_each_call(tmp_path: Path) -> None:
-    run = begin(model_of(tmp_path, SHARED))
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_shared_layer_moves_its_statistics_with_each_call(tmp_path: Path, target: str) -> None:
+    run = begin(model_of(tmp_path, SHARED), target)
     net = Shared()
     net.load_state_dict({path: torch.tensor(array) for path, array in run.first.items()}, strict=False)
     learner = torch.optim.SGD(net.parameters(), 0.1)
