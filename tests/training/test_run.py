@@ -11,11 +11,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from netwright.driver.build import Build, Weights, compile_model
 from netwright.driver.model import load
 from netwright.driver.training import INTERRUPTED, CheckpointError, DataError, NotFiniteError, Progress, Settings, train
+from netwright.driver.training.first import trainable
 from netwright.driver.training.session import CHECKPOINT, CURVE, METRICS, WEIGHTS
 
 from ..cli.conftest import Cli, cli
@@ -176,7 +177,7 @@ def test_checkpoints_between_and_at_the_end_of_epochs(tmp_path: Path) -> None:
     class Broken(Exception):
         pass
 
-    for after in range(1, 15):
+    for after in (1, 6, 7, 8, 13, 14):
         folder, seen = tmp_path / f"run{after}", 0
 
         def tell(now: Progress, after: int = after) -> None:
@@ -404,3 +405,63 @@ def test_what_a_model_adds_to_learn_may_be_missing_in_a_file(tmp_path: Path) -> 
     assert again.epochs[0]["loss"] < trained.epochs[0]["loss"]
     values = train(model, examples(), Settings(epochs=1, weights=Weights(values=trained.weights)))
     assert values.epochs[0]["loss"] == again.epochs[0]["loss"]
+
+
+BASE = """netwright: 1
+name: base
+inputs: {x: 'float[N, 4]'}
+graph:
+  - {op: linear, name: a, features: 6}
+  - tanh
+  - {op: linear, name: old, features: 10}
+outputs: {old: old}
+"""
+ON_TOP = """netwright: 1
+parts:
+  base: {model: base.yaml, outputs: {seen: tanh}, weights: base.safetensors}
+inputs: {x: 'float[N, 4]'}
+graph:
+  - {part: base, name: b, in: x}
+  - {op: linear, name: head, in: b.seen, features: 3}
+outputs: {y: head}
+training:
+  inputs: {label: 'int64[N]'}
+  freeze: [base.**]
+  loss: cross_entropy(head, label)
+  optimizer: {kind: adam}
+  rate: 0.1
+  epochs: 3
+"""
+
+
+def test_a_new_head_on_published_weights(tmp_path: Path) -> None:
+    """The folder holds the file of the sub-model alone; what is around it is drawn, and learns."""
+    text = BASE.replace("  - tanh\n", "  - {op: tanh, name: tanh}\n").replace(
+        "linear, name: old,", "linear, name: old, in: tanh,"
+    )
+    (tmp_path / "base.yaml").write_text(text)
+    (tmp_path / "top.yaml").write_text(ON_TOP)
+    (tmp_path / "weights").mkdir()
+    base = {path: np.asarray(array) for path, array in Weights(seed=9).parameters(load(tmp_path / "base.yaml")).items()}
+    save_file(base, tmp_path / "weights" / "base.safetensors")
+    model = load(tmp_path / "top.yaml")
+    trained = train(model, examples(), Settings(weights=Weights(path=tmp_path / "weights"), folder=tmp_path / "run"))
+    np.testing.assert_array_equal(trained.weights["base.a.weight"], base["a.weight"])
+    first = Weights(seed=0).parameters(model)["head.weight"]
+    assert (
+        not np.array_equal(trained.weights["head.weight"], first)
+        and trained.weights["head.weight"].shape == first.shape
+    )
+    assert trained.epochs[-1]["loss"] < trained.epochs[0]["loss"]
+    # What a run wrote is a file of the whole model.
+    again = train(model, examples(), Settings(weights=Weights(path=tmp_path / "run" / WEIGHTS)))
+    assert again.epochs[0]["loss"] < trained.epochs[0]["loss"]
+
+
+def test_variants_of_the_zoo_learn(tmp_path: Path) -> None:
+    """Their own sizes, not those of the document's first network."""
+    model = load("zoo:resnet18")
+    program = trainable(model.training)
+    assert program.state["fc.weight"].type.shape == (1000, 512)
+    assert {"bn1.running_mean", "optimizer/momentum/conv1.weight"} <= set(program.state)
+    assert not any(name.startswith("optimizer/") and "running" in name for name in program.state)

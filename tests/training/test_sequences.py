@@ -48,8 +48,7 @@ class Tagger(nn.Module):
         return self.head(pad_packed_sequence(self.net(rows)[0], True, total_length=x.shape[1])[0])
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(("cell", "target"), [("lstm", "numpy"), ("lstm", "jax"), ("gru", "numpy"), ("gru", "onnx")])
 def test_a_recurrent_tagger_over_sequences_of_several_lengths(tmp_path: Path, cell: str, target: str) -> None:
     run = begin(model_of(tmp_path, RNN.format(cell=cell)), target)
     net = Tagger(cell)
