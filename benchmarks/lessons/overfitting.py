@@ -73,7 +73,7 @@ def measure(small: bool = False) -> Measured:
 def _curves(name: str, epochs: Sequence[Mapping[str, Any]]) -> str:
     """The two losses of a run."""
     lines: dict[str, Points] = {
-        label: [(epoch["epoch"], min(epoch[key], 1.5)) for epoch in epochs]
+        label: [(epoch["epoch"], epoch[key]) for epoch in epochs]
         for label, key in (("learned from", "loss"), ("unseen", "validation_loss"))
     }
     return line_chart(lines, name, "epoch", "loss")

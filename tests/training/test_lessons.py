@@ -145,6 +145,20 @@ def test_lines_of_specs_on_pages_are_those_of_the_specs(name: str) -> None:
             assert _plain(line) in lines, line
 
 
+def test_the_spec_of_the_page_on_training_learns(tmp_path: Path) -> None:
+    page = (FOLDER.parent / "training.md").read_text(encoding="utf-8")
+    text = re.search(r"```yaml\n(netwright: 1\n.*?)```", page, re.DOTALL)
+    assert text is not None
+    path = tmp_path / "spiral.yaml"
+    path.write_text(text[1], encoding="utf-8")
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 3, 600)
+    r = rng.random(600)
+    angle = 3 * r + 2 * np.pi / 3 * label + rng.normal(0, 0.1, 600)
+    examples = {"x": np.stack([r * np.sin(angle), r * np.cos(angle)], 1).astype(np.float32), "label": label}
+    assert nw.train(path, examples, validation=0.2).epochs[-1]["validation_accuracy"] > 0.9
+
+
 def _plain(line: str) -> str:
     """Without a comment."""
     return re.sub(r"\s+#.*", "", line).rstrip()
