@@ -85,7 +85,7 @@ def export_onnx(
     opset: int | None = None,
     entry: str = "main",
 ) -> None:
-    """Write one entry as ONNX; weights past 2 GB go to a file beside it.
+    """Write one entry as ONNX; weights past 1.5 GB go to a file beside it.
 
     Raises SpecError, WeightsError, BackendError.
     """

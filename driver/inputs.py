@@ -118,10 +118,15 @@ def read_input(field: Field, text: str, tokenizers: Tokenizers | None = None) ->
     is_text = "text" in (field.source or {})
     try:
         numbers = json.loads(text)
-        if isinstance(numbers, list) or not is_text:
-            return np.asarray(numbers)
     except (ValueError, RecursionError):
         pass
+    else:
+        if isinstance(numbers, list) or not is_text:
+            try:
+                return np.asarray(numbers)
+            except ValueError as error:
+                message = f"the lists in {field.name}={text[:60]!r} are not equally long, or too deep"
+                raise InputError(f"{message}; it should be {field.type}") from error
     if is_text:
         return (tokenizers or Tokenizers()).encode(field, text)
     message = f"{field.name}={text[:60]!r} is no picture, no .npy or .npz file, no JSON numbers and not `random`"

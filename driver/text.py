@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ class Tokenizers:
         if len(text) > LONGEST_TEXT:
             raise InputError(f"{field.name}: a text of {len(text):,} letters; {LONGEST_TEXT:,} are the most")
         tokenizer = self._tokenizer(field, rules)
-        encoding = tokenizer.encode(text.lower() if rules.get("lower") else text, add_special_tokens=False)
+        with _sound(f"{field.name}: the tokenizer cannot read this text"):
+            encoding = tokenizer.encode(text.lower() if rules.get("lower") else text, add_special_tokens=False)
         ids = [int(each) for each in encoding.ids]
         before, after = ([int(rules[key])] if key in rules else [] for key in ("start", "end"))
         length = rules.get("length")
@@ -53,7 +55,8 @@ class Tokenizers:
         """A text for each row of ids. Raises InputError."""
         tokenizer = self._tokenizer(field, (field.source or {})["text"])
         rows = ids.reshape(-1, ids.shape[-1]) if ids.ndim else ids.reshape(1, 1)
-        return [_shown(tokenizer.decode([int(each) for each in row], skip_special_tokens=True)) for row in rows]
+        with _sound(f"{field.name}: the tokenizer cannot write these tokens"):
+            return [_shown(tokenizer.decode([int(each) for each in row], skip_special_tokens=True)) for row in rows]
 
     def _tokenizer(self, field: Field, rules: Mapping[str, Any]) -> Any:
         path = self._find(field, str(rules["tokenizer"]))
@@ -68,11 +71,12 @@ class Tokenizers:
             for file in [path / name for name in byte_pairs.FILES] if is_pair else [path]:
                 if file.stat().st_size > LARGEST_FILE:
                     raise InputError(f"{file} is larger than {LARGEST_FILE // 2**20} MiB")
-            try:
-                self._loaded[path] = byte_pairs.read_byte_pairs(path) if is_pair else Tokenizer.from_file(str(path))
-            except Exception as error:
-                # The library raises plain exceptions of its own for whatever is wrong with a file.
-                raise InputError(f"{path} is no tokenizer file: {error}") from error
+            with _sound(f"{path} is no tokenizer file"):
+                tokenizer = byte_pairs.read_byte_pairs(path) if is_pair else Tokenizer.from_file(str(path))
+                # How long the ids are and what fills them is for the spec to say.
+                tokenizer.no_padding()
+                tokenizer.no_truncation()
+            self._loaded[path] = tokenizer
         return self._loaded[path]
 
     def _find(self, field: Field, name: str) -> Path:
@@ -96,6 +100,17 @@ class Tokenizers:
             f"{field.name} is text, and {name} is not found (in {looked}): say --tokenizer FILE, or give ids: "
             f"--input {field.name}=[[1, 2]]"
         )
+
+
+@contextmanager
+def _sound(what: str) -> Iterator[None]:
+    """The library raises plain exceptions for whatever is wrong with a file, and panics, which are no `Exception`."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:
+        raise InputError(f"{what}: {error}") from error
 
 
 def _inside(folder: Path, name: str) -> Path | None:

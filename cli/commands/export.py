@@ -46,7 +46,7 @@ def export(
 ) -> None:
     """Write a model as one ONNX file.
 
-    It is checked as the ONNX project does. Dimensions that are not fixed stay symbolic. Weights past 2 GB go to a file
+    It is checked as the ONNX project does. Dimensions that are not fixed stay symbolic. Weights past 1.5 GB go to a file
     beside it.
 
     A training step takes a batch and learning_rate and gives the loss. It also takes state.X and gives state.X.next:

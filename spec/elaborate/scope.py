@@ -11,6 +11,7 @@ from ...compiler.ir import AnyDim, DType, Loc, OpError, Undecided
 from ...compiler.ops.tensor import Tensor
 from ..diagnostics import Collector, SpecError, error_at, suggest
 from ..formula.errors import FormulaError, UnknownName
+from ..formula.lexer import LONGEST_FORMULA
 from ..model.formulas import Formula, Text
 from ..model.operands import Operand, OperandList
 from ..source import Span
@@ -165,7 +166,14 @@ class Scope:
             if isinstance(value, bool) or not isinstance(value, (str, int, Ref)):
                 raise error_at(piece.span, f"a text inserts whole numbers and texts, not {describe(value)}")
             parts.append(value)
-        return parts[0] if len(parts) == 1 and isinstance(parts[0], Ref) else "".join(map(str, parts))
+        if len(parts) == 1 and isinstance(parts[0], Ref):
+            return parts[0]
+        joined = [str(part) for part in parts]
+        # Texts that insert each other grow at every step: without this a few lines could fill the memory.
+        if sum(map(len, joined)) > LONGEST_FORMULA:
+            message = f"what is inserted makes this text longer than {LONGEST_FORMULA} characters"
+            raise error_at(text.span, message, limit="text-length")
+        return "".join(joined)
 
     def operand(self, operand: Operand) -> Value:
         """The value of an operand: a formula, or a list or record of operands. Raises SpecError."""

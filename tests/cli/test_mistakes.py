@@ -223,7 +223,7 @@ def inputs(tmp_path: Path) -> Path:
         ("X=[1]", "no input is called 'X'; did you mean 'x'?"),
         ("x", "write --input KEY=VALUE"),
         ("x=", "no JSON numbers"),
-        ("x=[[1, 2], [3]]", "no JSON numbers"),
+        ("x=[[1, 2], [3]]", "are not equally long"),
         ("x=" + "[" * 100_000, "no JSON numbers"),
         ("x=__import__('os')", "no JSON numbers"),
         ("x=[[1, 2, 3, 4]]", "axis 1 of 'x' is 4; it must be 5"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from netwright.backends.executable import InputError
 from netwright.backends.signature import Field
@@ -65,6 +65,24 @@ def test_where_it_is_looked_for(folder: Path, tmp_path: Path) -> None:
         read_input(field(), "a", Tokenizers([folder / "nowhere"]))
     with pytest.raises(InputError, match=r"there is no file .*lost.json"):
         read_input(field(), "a", Tokenizers([folder], folder / "lost.json"))
+
+
+def test_the_spec_says_how_long_a_text_is(folder: Path) -> None:
+    """What a tokenizer file says of filling and cutting, which may be immense, is left aside."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_padding(length=7, pad_id=9)
+    tokenizer.enable_truncation(1)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    assert read_input(field(), "a cute bunny", Tokenizers([folder])).tolist() == [[1, 2, 5]]
+
+
+def test_a_pattern_without_end(folder: Path) -> None:
+    """The library panics, which is no `Exception`."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("(a|aa)+$"), "removed")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    with pytest.raises(InputError, match="the tokenizer cannot read this text"):
+        read_input(field(), "a" * 50 + "b", Tokenizers([folder]))
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1, 2", '{"model": 3}', "\x00\x01"])

@@ -184,6 +184,11 @@ def test_lists_that_hold_each_other() -> None:
     assert limit(document(nodes + "- {name: y, value: x}")) == "list"
 
 
+def test_texts_that_insert_each_other() -> None:
+    grown = "".join(f"  a{i + 1}: \"'$a{i}$a{i}$a{i}$a{i}'\"\n" for i in range(30))
+    assert limit(document(head="let:\n  a0: \"'long'\"\n" + grown)) == "text-length"
+
+
 def test_the_lists_of_a_document_are_counted_together() -> None:
     many = "let:\n" + "".join(f"  l{k}: range(1000000)\n" for k in range(100))
     assert limit(document(head=many)) == "list"
