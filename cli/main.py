@@ -60,7 +60,7 @@ def command_line() -> TyperGroup:
     """The group of all commands."""
     app = typer.Typer(
         name="netwright",
-        help="Compile neural networks that are written as YAML to NumPy, JAX/XLA and ONNX.",
+        help="Compile neural networks that are written as YAML to NumPy, Triton, JAX/XLA and ONNX.",
         epilog="Begin with [bold]netwright tour[/], or [bold]netwright zoo[/] and one of its names.",
         add_completion=False,
         invoke_without_command=True,
