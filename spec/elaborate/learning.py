@@ -144,6 +144,8 @@ class _Reader:
 
     def learner(self, name: str, section: Any) -> Learner:
         """One player, or the only learner. Raises SpecError."""
+        if section.loss is not None and section.rate is None:
+            raise error_at(section.loss.span, "a loss needs a `rate`", "rate: 1.0e-3")
         builder, entry, scope = self.open(entry_name(name), training=True)
         if name:
             scope = replace(scope, module=section)

@@ -140,6 +140,11 @@ def test_mistakes_of_the_section(tmp_path: Path, lines: str, message: str) -> No
         model_of(tmp_path, MLP + lines).program  # noqa: B018
 
 
+def test_a_loss_needs_a_rate(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="a loss needs a `rate`"):
+        model_of(tmp_path, MLP.replace("  rate: 0.1\n", "")).training  # noqa: B018
+
+
 def test_an_input_called_as_the_rate_is_refused(tmp_path: Path) -> None:
     model = model_of(tmp_path, MLP.replace("x:", "learning_rate:"))
     with pytest.raises(TrainingError, match="rename it"):
