@@ -14,6 +14,7 @@ from ..ops.control import Cond, Scan
 from ..ops.tensor import Tensor, full
 from .branches import pull_cond
 from .loops import pull_scan
+from .sums import Sums
 from .sweep import Sweep
 
 REFUSED = "refused: "
@@ -37,7 +38,7 @@ def pullback(build: Builder, seeds: Mapping[Value, Tensor], wrt: Sequence[Value]
     count = len(build.nodes)
     varied = _varied(build.nodes, wrt)
     found = {value: tensor for value, tensor in seeds.items() if value in varied}
-    before = build.loc
+    before, sums = build.loc, Sums(build)
     for position in reversed(range(count)):
         node = build.nodes[position]
         given = [found.get(value) for value in node.outputs]
@@ -48,7 +49,7 @@ def pullback(build: Builder, seeds: Mapping[Value, Tensor], wrt: Sequence[Value]
             if gradient is None or value not in varied:
                 continue
             _check(node, value, gradient)
-            found[value] = found[value] + gradient if value in found else gradient
+            found[value] = sums.add(found[value], gradient) if value in found else gradient
     build.loc = before
     return [found.get(value) for value in wrt]
 
