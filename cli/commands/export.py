@@ -46,8 +46,8 @@ def export(
 ) -> None:
     """Write a model as one ONNX file.
 
-    It is checked as the ONNX project does. Dimensions that are not fixed stay symbolic. Weights past 1.5 GB go to a file
-    beside it.
+    It is checked as the ONNX project does. Dimensions that are not fixed stay symbolic. Weights past 1.5 GB go to a
+    file beside it.
 
     A training step takes a batch and learning_rate and gives the loss. It also takes state.X and gives state.X.next:
     feed what one call gave to the next. The first values of all states are in the file, so a first call needs none.
