@@ -11,8 +11,8 @@ from ..source import Vocabulary
 _WRITTEN = """
     T mT abs add argmax argsort array asarray astype at bitcast_convert_type bool_ broadcast_to concatenate cond
     conv_general_dilated core cos cumsum div dot_general dynamic_slice dynamic_update_slice erf exp floor full gelu
-    get_tensor iinfo inf iota isnan jit keys log log_softmax logistic matmul max max_dim maximum mean min min_dim minimum
-    nan ndarray nn ones pad parent power prod reduce_window rem reshape rev round scan set shape sigmoid sign
+    get_tensor iinfo inf iota isnan jit keys log log_softmax logistic matmul max max_dim maximum mean min min_dim
+    minimum nan ndarray nn ones pad parent power prod reduce_window rem reshape rev round scan set shape sigmoid sign
     silu sin slice slice_in_dim softmax sqrt square stop_gradient sum take take_along_axis tanh transpose
     update where while_loop zeros
 """
