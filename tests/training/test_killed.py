@@ -17,7 +17,7 @@ from netwright.driver.training.session import CHECKPOINT, CURVE, METRICS, WEIGHT
 from .small import data_file, spec
 
 KILLS = 10
-EPOCHS = 300
+EPOCHS = 150
 COMMAND = "from netwright.cli.main import main; main()"
 
 
