@@ -19,7 +19,16 @@ def netwright(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_it_agrees_with_the_reference(tmp_path: Path) -> None:
     done = netwright(
-        "verify", "zoo:mlp", "--targets", "tiny", "--set", "features=6", "--set", "hidden=[5, 4]", "--json", cwd=tmp_path
+        "verify",
+        "zoo:mlp",
+        "--targets",
+        "tiny",
+        "--set",
+        "features=6",
+        "--set",
+        "hidden=[5, 4]",
+        "--json",
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert '"passed": true' in done.stdout

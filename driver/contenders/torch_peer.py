@@ -120,9 +120,7 @@ class FirstOf(nn.Module):
 def rnn(args: Args) -> nn.Module:
     """Recurrent cells over ``[N, T, features]``."""
     kind = {"elman": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[args["cell"].rpartition(".")[2]]
-    inner = kind(
-        args["features"], args["hidden"], args["depth"], batch_first=True, bidirectional=args["bidirectional"]
-    )
+    inner = kind(args["features"], args["hidden"], args["depth"], batch_first=True, bidirectional=args["bidirectional"])
     return FirstOf(inner)
 
 

@@ -96,7 +96,11 @@ outputs: {outputs}
             "{s: 'x[:, :2]'}",
             "8:11 the output `s` sets a state: it is float32[N, 2], the state",
         ),
-        ("{s: {type: 'float[N, 3]', range: [0, 1]}}", "{s: x}", "5:42 `range` is for whole numbers, `s` is float32[N, 3]"),
+        (
+            "{s: {type: 'float[N, 3]', range: [0, 1]}}",
+            "{s: x}",
+            "5:42 `range` is for whole numbers, `s` is float32[N, 3]",
+        ),
         (
             "{s: {type: 'float[3]'}}",
             "{s: x}",
