@@ -64,13 +64,13 @@ def window_max_grad(
     """
     taps = []
     for tap in np.ndindex(*kernel):
-        seen, into = [], []
+        read, written = [], []
         for at, size, count, step, (low, _), apart in zip(tap, x.shape, dy.shape, stride, padding, dilation):
             shift = at * apart - low
             first, last = max(0, -(shift // step)), min(count, (size - 1 - shift) // step + 1)
-            seen.append(slice(first * step + shift, max((last - 1) * step + shift + 1, 0), step))
-            into.append(slice(first, max(last, first)))
-        taps.append((tuple(seen), tuple(into)))
+            read.append(slice(first * step + shift, max((last - 1) * step + shift + 1, 0), step))
+            written.append(slice(first, max(last, first)))
+        taps.append((tuple(read), tuple(written)))
     best = np.full(dy.shape, -np.inf, x.dtype)
     for seen, into in taps:
         np.maximum(best[into], x[seen], out=best[into])

@@ -106,8 +106,8 @@ def winograd_conv(
             made = made.reshape(4, 4, count, down, across, filters)
             for i in range(4):
                 for j in range(4):
-                    place = target[:, i::4, j::4]
-                    np.copyto(place, made[i, j, :, : place.shape[1], : place.shape[2]])
+                    part = target[:, i::4, j::4]
+                    np.copyto(part, made[i, j, :, : part.shape[1], : part.shape[2]])
             if finish is not None:
                 finish.run(tile)
     return out
