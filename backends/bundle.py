@@ -80,7 +80,7 @@ def write(folder: Path, emission: Emission, weights: Mapping[str, np.ndarray], m
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
-        raise BundleError(f"cannot write {folder}: {error}") from error
+        raise BundleError(f"cannot write {folder}: {error.strerror or error}") from error
     try:
         os.chmod(aside, 0o755)
         listed = _fill(aside, emission, weights, manifest)
@@ -98,9 +98,10 @@ def _replaceable(folder: Path) -> bool:
     """Whether nothing but a bundle of ours stands there: many programs call a file manifest.json."""
     if not folder.is_dir():
         return False
+    if not (folder / MANIFEST).is_file():
+        # What is below a folder that is no bundle may be a whole disk.
+        return not any(os.scandir(folder))
     present = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()}
-    if not present:
-        return True
     try:
         listed = {str(Path(name)) for name in read_manifest(folder)["files"]}
     except BundleError:

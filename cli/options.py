@@ -71,7 +71,7 @@ SeedOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 TargetOption = Annotated[
-    str, typer.Option("--target", "-t", metavar="T", help="numpy, jax, onnx, or another that is installed.")
+    str, typer.Option("--target", "-t", metavar="T", help="numpy, triton, jax, onnx, or another that is installed.")
 ]
 EntryOption = Annotated[str, typer.Option("--entry", metavar="E", help="The entry point.")]
 DumpOption = Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from ...backends.signature import EntrySignature, Field
 from ...compiler.training.step import RATE
 from ...spec.weights.errors import WeightsError
 from ...spec.weights.npz_file import NpzFile
+from ..memory import gibibytes, physical_memory
 from ..model import nearest
 
 
@@ -68,23 +69,33 @@ def read_examples(path: Path, entries: Sequence[EntrySignature]) -> Examples:
     """The examples of a ``.npz`` file for all of these entries. Raises `DataError`."""
     try:
         file = NpzFile(path)
+        _check_names(file.entries, entries, str(path))
+        size, room = sum(entry.bytes for entry in file.entries.values()), physical_memory()
+        if room is not None and size > room:
+            raise DataError(f"{path}: the examples need {gibibytes(size)}, this machine has {gibibytes(room)}")
         arrays = {key: file.read(key) for key in file.entries}
     except WeightsError as error:
         raise DataError(str(error)) from error
     return checked_examples(arrays, entries, str(path))
 
 
-def checked_examples(arrays: Mapping[str, np.ndarray], entries: Sequence[EntrySignature], what: str) -> Examples:
-    """As `read_examples`, from arrays; ``what`` is how messages call them."""
+def _check_names(names: Collection[str], entries: Sequence[EntrySignature], what: str) -> None:
+    """Raises `DataError` unless these are the names of inputs, and all that are needed."""
     fields = _fields(entries)
     needed = [name for name, field in fields.items() if is_fed(field)]
-    for name in arrays:
+    for name in names:
         if name not in fields:
             listed = ", ".join(needed)
             raise DataError(f"{what}: no input is called {name!r}{nearest(name, fields)} (it needs {listed})")
-    missing = [name for name in needed if name not in arrays]
+    missing = [name for name in needed if name not in names]
     if missing:
         raise DataError(f"{what}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+
+
+def checked_examples(arrays: Mapping[str, np.ndarray], entries: Sequence[EntrySignature], what: str) -> Examples:
+    """As `read_examples`, from arrays; ``what`` is how messages call them."""
+    fields = _fields(entries)
+    _check_names(arrays, entries, what)
     if not arrays:
         raise DataError(f"{what}: there are no examples")
     cast = {name: _as_field(what, fields[name], array) for name, array in arrays.items()}

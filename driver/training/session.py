@@ -83,7 +83,7 @@ def open_session(model: Model, data: Path | Mapping[str, np.ndarray], settings: 
     examples, apart = _read(data, settings, list(entries.values()))
     batch = settings.batch or plan.batch or examples.count
     if batch > examples.count:
-        raise DataError(f"there are {examples.count} examples to learn from, fewer than a batch of {batch}")
+        raise DataError(f"{_counted(examples)} to learn from, fewer than a batch of {batch}")
     check_batches("the examples", [entries[learner.entry] for learner in plan.learners], examples, batch)
     if apart is not None:
         if "evaluate" not in entries:
@@ -100,7 +100,9 @@ def open_session(model: Model, data: Path | Mapping[str, np.ndarray], settings: 
         run = position.run
         position, states, best = read_checkpoint(settings.folder / CHECKPOINT)
         if position.run != run:
-            message = "is of another run: the model, its fixed weights, the data, the seed or the batch differ"
+            message = (
+                "is of another run: the model, its fixed weights, the data, --validation, the seed or the batch differ"
+            )
             raise CheckpointError(f"{settings.folder / CHECKPOINT} {message}")
     path = None if settings.folder is None else settings.folder / METRICS
     history = History.resumed(path, position.epoch) if settings.resume else History(path)
@@ -109,6 +111,10 @@ def open_session(model: Model, data: Path | Mapping[str, np.ndarray], settings: 
     return Session(
         settings, plan, program, net, given, kept, examples, apart, batch, epochs, position, history, states, best
     )
+
+
+def _counted(examples: Examples) -> str:
+    return "there is one example" if examples.count == 1 else f"there are {examples.count} examples"
 
 
 def _check_folder(settings: Settings) -> None:

@@ -363,6 +363,16 @@ def test_bad_data_is_one_message_before_the_first_step(tmp_path: Path, cli: Cli,
     assert not (tmp_path / "run").exists()
 
 
+def test_examples_beyond_memory_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small archive can unpack to any size; names and sizes are looked at first."""
+    data = tmp_path / "large.npz"
+    np.savez_compressed(data, **{**examples(), "x": np.zeros((100_000, 4), np.float32)})
+    monkeypatch.setattr("netwright.driver.training.data.physical_memory", lambda: 2**20)
+    monkeypatch.setattr("netwright.driver.training.data.NpzFile.read", None)
+    with pytest.raises(DataError, match=r"the examples need 0\.0 GiB, this machine has 0\.0 GiB"):
+        train(load(spec(tmp_path)), data, Settings())
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04broken"])
 def test_a_file_that_is_no_archive(tmp_path: Path, cli: Cli, content: bytes) -> None:
     data = tmp_path / "bad.npz"
