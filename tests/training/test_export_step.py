@@ -16,7 +16,7 @@ from netwright.driver.model import load
 from netwright.driver.training.first import first_states, first_weights, trainable
 
 from ..cli.conftest import Cli, cli
-from .running import model_of
+from .running import assert_near, model_of
 
 __all__ = ["cli"]
 STEPS = 50
@@ -62,8 +62,7 @@ def test_lenet5_in_stock_onnxruntime_follows_the_numpy_target(tmp_path: Path, cl
         losses.append(loss)
     assert np.mean(losses[-5:]) < losses[0] / 3
     weights = {name.removeprefix("state."): array for name, array in stock.states.items()}
-    for name in model.program.parameters:
-        np.testing.assert_allclose(weights[name], ours.states[name], rtol=1e-2, atol=1e-4)
+    assert_near(weights, {name: ours.states[name] for name in model.program.parameters})
 
 
 GAME = """

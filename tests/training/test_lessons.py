@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import netwright as nw
 from netwright.benchmarks.lessons.__main__ import LESSONS
@@ -47,7 +48,6 @@ def test_gradients_vanish_and_explode_over_time() -> None:
 
 
 def test_gradients_of_states_are_torchs() -> None:
-    torch = pytest.importorskip("torch")
     examples = import_module("netwright.benchmarks.lessons.vanishing").data(12)["adding"]
     model = nw.load(FOLDER / "vanishing.yaml", steps=12)
     first = Weights().parameters(model)
@@ -110,7 +110,6 @@ def test_an_lstm_and_an_rnn_learn_to_add_over_few_steps() -> None:
 
 
 def test_frozen_layers_stay() -> None:
-    pytest.importorskip("sklearn")
     transfer = import_module("netwright.benchmarks.lessons.transfer")
     model = nw.load(FOLDER / "transfer.yaml")
     examples = transfer.data(2, copies=1)["few"]
